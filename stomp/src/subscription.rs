@@ -13,6 +13,8 @@ use crate::unacked::Unacked;
 
 /// Time after which a page that could not be read is asked for again, unless the server says another.
 const AGAIN_MS: u64 = 1_000;
+/// How long a channel that cannot be opened now is opened again.
+const OPENED_AGAIN_MS: u64 = 30_000;
 
 /// A subscription of a session.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Subscription {
     pub(crate) unacked: Unacked,
     pub(crate) marks: Marks,
     place: Place,
+    /// The receipt of its SUBSCRIBE, and until when a refusal for now is not told, while it is refused.
+    refused: Option<(Option<String>, Instant)>,
 }
 
 /// The way of the read mark of one subscription: one `mark` is under way at a time.
@@ -54,6 +58,8 @@ struct Place {
 enum Step {
     /// The server is asked whether the channel may be read.
     Opening,
+    /// It will be asked again then.
+    OpenAgain(Instant),
     /// Nothing was left out: what is pushed is given.
     Live,
     /// A page of history is asked for.
@@ -68,6 +74,8 @@ enum Step {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Nothing,
+    /// The channel to be opened again, with the receipt of its SUBSCRIBE.
+    Open(Option<String>),
     /// A page of history after this seq.
     Read(Seq),
 }
@@ -82,7 +90,24 @@ impl Subscription {
     ) -> Self {
         let place = Place { step: Step::Opening, last: after, head: Seq::ZERO };
         let id = id.map(Box::from);
-        Self { id, number, destination, all_events, unacked, marks: Marks::default(), place }
+        Self { id, number, destination, all_events, unacked, marks: Marks::default(), place, refused: None }
+    }
+
+    /// The channel cannot be opened now. Returns the receipt once that has gone on for too long.
+    pub(crate) fn open_failed(
+        &mut self,
+        now: Instant,
+        receipt: Option<String>,
+        retry_after_ms: u32,
+    ) -> Result<(), Option<String>> {
+        let (_, until) = self.refused.take().unwrap_or((None, now.plus_ms(OPENED_AGAIN_MS)));
+        if until <= now {
+            return Err(receipt);
+        }
+        self.refused = Some((receipt, until));
+        let ms = if retry_after_ms == 0 { AGAIN_MS } else { retry_after_ms.into() };
+        self.place.step = Step::OpenAgain(now.plus_ms(ms));
+        Ok(())
     }
 
     /// The channel may be read, and has this head.
@@ -103,7 +128,7 @@ impl Subscription {
         place.head = place.head.max(seq);
         let is_live = match place.step {
             Step::Live => true,
-            Step::Opening => place.last.is_none(),
+            Step::Opening | Step::OpenAgain(_) => place.last.is_none(),
             Step::Reading | Step::Waiting(_) | Step::Full => false,
         };
         is_live && self.give(seq)
@@ -155,13 +180,19 @@ impl Subscription {
     pub(crate) fn tick(&mut self, now: Instant) -> Next {
         match self.place.step {
             Step::Waiting(at) if at <= now => self.go_on(),
-            Step::Waiting(_) | Step::Opening | Step::Live | Step::Reading | Step::Full => Next::Nothing,
+            Step::OpenAgain(at) if at <= now => {
+                self.place.step = Step::Opening;
+                Next::Open(self.refused.as_mut().and_then(|(receipt, _)| receipt.take()))
+            }
+            Step::Waiting(_) | Step::OpenAgain(_) | Step::Opening | Step::Live | Step::Reading | Step::Full => {
+                Next::Nothing
+            }
         }
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
         let page = match self.place.step {
-            Step::Waiting(at) => Some(at),
+            Step::Waiting(at) | Step::OpenAgain(at) => Some(at),
             Step::Opening | Step::Live | Step::Reading | Step::Full => None,
         };
         page.into_iter().chain(self.marks.again_at).min()

@@ -68,7 +68,7 @@ impl Unacked {
     pub(crate) fn acked(&mut self, seq: Seq) -> Option<Seq> {
         match self.mode {
             AckMode::Auto => return None,
-            AckMode::Client => self.waiting = self.waiting.split_off(&seq.next()),
+            AckMode::Client => self.waiting = self.waiting.split_off(&Seq(seq.0.saturating_add(1))),
             AckMode::Individual => {
                 self.waiting.remove(&seq);
             }

@@ -15,6 +15,15 @@ impl Credit {
         self.0.push_back((narrow(sent_bytes), narrow(of_bytes)));
     }
 
+    /// So many more of the router's leave with what was sent last. They have left already if nothing is queued: returns
+    /// whether something is.
+    pub(super) fn join(&mut self, of_bytes: u32) -> bool {
+        self.0.back_mut().is_some_and(|(_, of)| {
+            *of += of_bytes;
+            true
+        })
+    }
+
     /// So many bytes have left. Returns the router's among them.
     pub(super) fn left(&mut self, mut bytes: u32) -> u32 {
         let mut of_bytes = 0;
@@ -30,6 +39,8 @@ impl Credit {
             of_bytes += *of;
             self.0.pop_front();
         }
+        // An idle connection holds no memory for what a long page once had queued.
+        self.0 = VecDeque::new();
         of_bytes
     }
 }
@@ -51,5 +62,16 @@ mod tests {
         check(&[(30, 10)], &[(15, 5), (14, 4), (1, 1)]);
         check(&[(30, 10), (3, 0), (50, 30)], &[(40, 14), (43, 26)]);
         check(&[(3, 0), (30, 10)], &[(3, 0), (30, 10)]);
+        check(&[], &[(0, 0)]);
+    }
+
+    #[test]
+    fn what_is_not_sent_leaves_with_what_was() {
+        let mut credit = Credit::default();
+        assert!(!credit.join(7), "nothing is queued: it has left");
+        credit.sent(10, 0);
+        assert!(credit.join(5) && credit.join(5));
+        assert_eq!((credit.left(5), credit.join(1), credit.left(5)), (5, true, 6));
+        assert!(!credit.join(1));
     }
 }

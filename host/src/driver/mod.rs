@@ -604,8 +604,10 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
                 sockets.close(conn, code, "");
             }
             Output::Reads { conn, on } => {
-                self.stomp.reads(conn, self.now, on);
-                sockets.set_reads(conn, on);
+                if self.stomp.reads(conn, self.now, on) {
+                    sockets.set_reads(conn, on);
+                }
+                self.flush_stomp(sockets);
             }
             Output::Mesh { frame } => self.send(frame),
             Output::Reply { ticket, reply } => {
@@ -632,6 +634,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
                 StompOutput::Send(frame) => sockets.send(conn, &frame),
                 StompOutput::Close(code) => sockets.close(conn, code, ""),
                 StompOutput::Requests(lines) => self.input(Input::Message { conn, text: true, payload: &lines }),
+                StompOutput::Reads(on) => sockets.set_reads(conn, on),
                 StompOutput::Drained(bytes) => self.input(Input::Drained { conn, bytes }),
             }
         }

@@ -12,6 +12,8 @@ use schema::{CloseCode, Encoding, Instant, Now};
 use stomp::{Output, Session, Version};
 use wire::{Opcode, SharedFrame};
 
+use super::credit::Credit;
+
 /// The subprotocol of the newest version of STOMP that is offered.
 pub(super) fn subprotocol(offered: &[&str]) -> Option<&'static str> {
     Version::ALL.into_iter().map(Version::subprotocol).find(|known| offered.contains(known))
@@ -27,6 +29,8 @@ pub(super) enum StompOutput {
     Requests(Vec<u8>),
     /// Bytes of the shard's frames that count as having left.
     Drained(u32),
+    /// Stop reading, or go on.
+    Reads(bool),
 }
 
 /// The connections of one shard that speak STOMP.
@@ -46,20 +50,25 @@ struct Speaker {
     session: Session,
     /// The deadline that is listed.
     armed: Option<Instant>,
-    /// Frames that have not left: the socket's bytes of each, and the shard's that leave with them.
-    queued: VecDeque<(u32, u32)>,
+    /// Frames that have not left, and the shard's bytes that leave with them.
+    queued: Credit,
     /// Bytes of the shard's frames that the translator keeps.
     kept_bytes: u32,
     /// Bytes of its incomplete frame, as they are counted in the shard's.
     held_bytes: usize,
+    /// Whether the shard wants the socket read.
+    is_wanted: bool,
+    /// Whether it is read: if the translator has room, too.
+    reads_on: bool,
 }
 
 impl Edge {
     /// This subprotocol was agreed with a connection.
     pub(super) fn agreed(&mut self, conn: ConnId, protocol: Option<&str>) {
         if Version::ALL.into_iter().any(|version| Some(version.subprotocol()) == protocol) {
-            let (session, queued) = (Session::new(), VecDeque::new());
-            let speaker = Speaker { session, armed: None, queued, kept_bytes: 0, held_bytes: 0 };
+            let (session, queued) = (Session::new(), Credit::default());
+            let (is_wanted, reads_on) = (true, true);
+            let speaker = Speaker { session, armed: None, queued, kept_bytes: 0, held_bytes: 0, is_wanted, reads_on };
             self.speakers.insert(conn, Box::new(speaker));
         }
     }
@@ -85,19 +94,23 @@ impl Edge {
         }
     }
 
-    pub(super) fn reads(&mut self, conn: ConnId, now: Now, on: bool) {
-        self.with(conn, |session, _| session.reads(now, on));
+    /// The shard wants the socket read, or not. Returns whether that is for it to say.
+    pub(super) fn reads(&mut self, conn: ConnId, now: Now, on: bool) -> bool {
+        let Some(speaker) = self.speakers.get_mut(&conn) else { return true };
+        speaker.is_wanted = on;
+        self.with(conn, now, |_, _| {});
+        false
     }
 
     /// A message of the client. Returns the requests that it makes, in JSON.
     pub(super) fn received(&mut self, conn: ConnId, now: Now, payload: &[u8]) -> Option<Vec<u8>> {
-        self.with(conn, |session, out| session.receive(now, payload, out));
+        self.with(conn, now, |session, out| session.receive(now, payload, out));
         let speaker = self.speakers.get_mut(&conn)?;
         self.held_bytes += speaker.session.held_bytes();
         self.held_bytes -= speaker.held_bytes;
         speaker.held_bytes = speaker.session.held_bytes();
         if self.held_bytes > PARTIAL_BYTES_MAX as usize && speaker.held_bytes > 0 {
-            self.with(conn, |session, out| {
+            self.with(conn, now, |session, out| {
                 session.closing(now, CloseCode::Overloaded, out);
                 out.push_back(Output::Close(CloseCode::Overloaded));
             });
@@ -118,12 +131,12 @@ impl Edge {
         let said = Encoding::Json.server_frames(frame.payload()).expect("the shard says what its protocol has");
         let Some(speaker) = self.speakers.get_mut(&conn) else { return };
         speaker.kept_bytes += bytes;
-        self.with(conn, |session, out| said.into_iter().for_each(|frame| session.told(now, frame, out)));
+        self.with(conn, now, |session, out| said.into_iter().for_each(|frame| session.told(now, frame, out)));
     }
 
     /// The shard closes the connection.
     pub(super) fn closing(&mut self, conn: ConnId, now: Now, code: CloseCode) {
-        self.with(conn, |session, out| session.closing(now, code, out));
+        self.with(conn, now, |session, out| session.closing(now, code, out));
     }
 
     /// Calls those whose deadline has come.
@@ -133,7 +146,7 @@ impl Edge {
             if let Some(speaker) = self.speakers.get_mut(&conn) {
                 speaker.armed = None;
             }
-            self.with(conn, |session, out| session.tick(now, out));
+            self.with(conn, now, |session, out| session.tick(now, out));
         }
     }
 
@@ -149,29 +162,12 @@ impl Edge {
 
     /// Bytes have left the socket. Returns how many of the shard's left with them; all, of a connection that does not
     /// speak STOMP.
-    pub(super) fn drained(&mut self, conn: ConnId, mut bytes: u32) -> u32 {
-        let Some(speaker) = self.speakers.get_mut(&conn) else { return bytes };
-        let mut of_shard = 0;
-        while let Some((socket, shard)) = speaker.queued.front_mut() {
-            if bytes < *socket {
-                // Its share, so that a long frame which leaves slowly is seen to leave.
-                let share = u64::from(*shard) * u64::from(bytes) / u64::from(*socket);
-                let share = u32::try_from(share).expect("a share is at most the whole");
-                (*socket, *shard) = (*socket - bytes, *shard - share);
-                return of_shard + share;
-            }
-            bytes -= *socket;
-            of_shard += *shard;
-            speaker.queued.pop_front();
-        }
-        if speaker.queued.capacity() > 16 {
-            speaker.queued = VecDeque::new();
-        }
-        of_shard
+    pub(super) fn drained(&mut self, conn: ConnId, bytes: u32) -> u32 {
+        self.speakers.get_mut(&conn).map_or(bytes, |speaker| speaker.queued.left(bytes))
     }
 
     /// Calls a translator, lists what it came to, and when it wants to be called again.
-    fn with(&mut self, conn: ConnId, call: impl FnOnce(&mut Session, &mut VecDeque<Output>)) {
+    fn with(&mut self, conn: ConnId, now: Now, call: impl FnOnce(&mut Session, &mut VecDeque<Output>)) {
         let Some(speaker) = self.speakers.get_mut(&conn) else { return };
         call(&mut speaker.session, &mut self.translated);
         let mut lines = Vec::new();
@@ -185,8 +181,7 @@ impl Edge {
                 }
                 Output::Send(bytes) => {
                     let frame = SharedFrame::copied(Opcode::Text, &bytes);
-                    let bytes = u32::try_from(frame.len()).expect("as the frame that it came from");
-                    speaker.queued.push_back((bytes, 0));
+                    speaker.queued.sent(frame.len(), 0);
                     self.outputs.push_back((conn, StompOutput::Send(frame)));
                 }
                 Output::Close(code) => self.outputs.push_back((conn, StompOutput::Close(code))),
@@ -194,11 +189,15 @@ impl Edge {
         }
         if !speaker.session.is_holding() {
             let bytes = std::mem::take(&mut speaker.kept_bytes);
-            match speaker.queued.back_mut() {
-                Some((_, shard)) => *shard += bytes,
-                None if bytes > 0 => self.outputs.push_back((conn, StompOutput::Drained(bytes))),
-                None => {}
+            if bytes > 0 && !speaker.queued.join(bytes) {
+                self.outputs.push_back((conn, StompOutput::Drained(bytes)));
             }
+        }
+        let reads_on = speaker.is_wanted && speaker.session.has_room(speaker.reads_on);
+        if reads_on != speaker.reads_on {
+            speaker.reads_on = reads_on;
+            speaker.session.reads(now, reads_on);
+            self.outputs.push_back((conn, StompOutput::Reads(reads_on)));
         }
         // Last, so that whoever brought the message takes them off: the shard hears of them before it hears of more.
         if !lines.is_empty() {

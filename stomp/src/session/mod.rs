@@ -25,7 +25,7 @@ use crate::subscription::Subscription;
 use crate::transaction::Transactions;
 
 use login::Login;
-use sends::MessageIds;
+use sends::{MessageIds, Sends, Unsent};
 
 /// Time that the rest of a frame may take.
 const FRAME_MS: u64 = 30_000;
@@ -59,8 +59,9 @@ pub struct Session {
     subscriptions: Vec<Subscription>,
     next_subscription: u32,
     transactions: Transactions,
-    /// Receipts that wait until every request up to a number is answered, and whether the client goes then.
-    barriers: VecDeque<(u32, Option<String>, bool)>,
+    sends: Sends,
+    /// Receipts that wait until all that came before is done.
+    barriers: VecDeque<Barrier>,
     message_ids: MessageIds,
     /// Since when part of a frame waits for the rest.
     amid_since: Option<Instant>,
@@ -85,23 +86,41 @@ enum Stage {
 #[derive(Debug)]
 enum Pending {
     Connect,
-    Refresh { receipt: Option<String> },
-    Send { receipt: Option<String> },
-    Open { number: u32, receipt: Option<String> },
-    Close { receipt: Option<String> },
-    Watch { number: u32, receipt: Option<String> },
-    History { number: u32, after: Seq },
-    Mark { number: u32 },
+    Refresh {
+        receipt: Option<String>,
+    },
+    /// The number of a SEND among those of the session, and what it bore.
+    Send(Box<(u64, Unsent)>),
+    Open {
+        number: u32,
+        receipt: Option<String>,
+    },
+    Close {
+        receipt: Option<String>,
+    },
+    Watch {
+        number: u32,
+        receipt: Option<String>,
+    },
+    History {
+        number: u32,
+        after: Seq,
+    },
+    Mark {
+        number: u32,
+    },
 }
 
-impl Pending {
-    /// Whether a later DISCONNECT or COMMIT waits for it.
-    fn is_waited_for(&self) -> bool {
-        match self {
-            Self::Send { .. } | Self::Mark { .. } | Self::Refresh { .. } => true,
-            Self::Connect | Self::Open { .. } | Self::Close { .. } | Self::Watch { .. } | Self::History { .. } => false,
-        }
-    }
+/// A receipt that waits for what came before it.
+#[derive(Debug)]
+struct Barrier {
+    /// The last SEND before it.
+    sends: u64,
+    /// The last request before it.
+    requests: u32,
+    receipt: Option<String>,
+    /// Whether the client goes then.
+    leaves: bool,
 }
 
 impl Session {
@@ -118,6 +137,7 @@ impl Session {
             subscriptions: Vec::new(),
             next_subscription: 1,
             transactions: Transactions::default(),
+            sends: Sends::default(),
             barriers: VecDeque::new(),
             message_ids: MessageIds::default(),
             amid_since: None,
@@ -134,6 +154,12 @@ impl Session {
     #[must_use]
     pub fn is_holding(&self) -> bool {
         matches!(&self.stage, Stage::Live { held: Some(_) })
+    }
+
+    /// Whether there is room for more of the client's messages. The driver reads the socket only then.
+    #[must_use]
+    pub fn has_room(&self, reads_on: bool) -> bool {
+        self.sends.has_room(reads_on)
     }
 
     /// Whether the socket is read.
@@ -237,20 +263,22 @@ impl Session {
             let message = format!("{BARRIERS_MAX} receipts wait for what came before them, the limit");
             return Err(Refusal::new(ErrorCode::LimitExceeded, message));
         }
-        self.barriers.push_back((self.next_id - 1, receipt, leaves));
+        let (sends, requests) = (self.sends.last(), self.next_id - 1);
+        self.barriers.push_back(Barrier { sends, requests, receipt, leaves });
         self.settle(now, out);
         Ok(())
     }
 
     /// Answers what waited for earlier requests, once they are answered.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
-        while let Some(&(through, _, _)) = self.barriers.front() {
-            let sends = self.pending.range(..=through).any(|(_, pending)| pending.is_waited_for());
-            let marks = self.subscriptions.iter().any(|subscription| !subscription.marks.is_idle());
-            if sends || marks {
+        while let Some(barrier) = self.barriers.front() {
+            let is_refreshed = |pending: &Pending| !matches!(pending, Pending::Refresh { .. });
+            let requests = self.pending.range(..=barrier.requests).all(|(_, pending)| is_refreshed(pending));
+            let marks = self.subscriptions.iter().all(|subscription| subscription.marks.is_idle());
+            if !requests || !marks || !self.sends.are_done(barrier.sends) {
                 return;
             }
-            let (_, receipt, leaves) = self.barriers.pop_front().expect("there is a first");
+            let Barrier { receipt, leaves, .. } = self.barriers.pop_front().expect("there is a first");
             self.receipt(now, receipt.as_deref(), out);
             if leaves {
                 self.close(CloseCode::Normal, out);
@@ -281,13 +309,15 @@ impl Session {
         match (pending, reply) {
             (Pending::Connect, Ok(Reply::Connect(connected))) => self.connected(now, &connected, out),
             (Pending::Connect, Err(error)) => self.connect_refused(now, &error, out),
-            (Pending::Send { receipt }, Ok(Reply::Send { seq, sent_ms, duplicate })) => {
-                self.sent(now, receipt.as_deref(), (seq, sent_ms, duplicate), out);
+            (Pending::Send(send), Ok(Reply::Send { seq, sent_ms, duplicate })) => {
+                self.sent(now, (send.0, &send.1), (seq, sent_ms, duplicate), out);
             }
+            (Pending::Send(send), Err(error)) => self.send_refused(now, send.0, send.1, &error, out),
             (Pending::Refresh { receipt }, Ok(Reply::Refresh { .. })) => self.receipt(now, receipt.as_deref(), out),
             (Pending::Open { number, receipt }, Ok(Reply::Open(opened))) => {
                 self.opened(now, number, opened.head_seq, receipt.as_deref(), out);
             }
+            (Pending::Open { number, receipt }, Err(error)) => self.open_refused(now, number, receipt, &error, out),
             (Pending::Close { receipt }, Ok(Reply::Close {})) => self.receipt(now, receipt.as_deref(), out),
             (Pending::Watch { number, receipt }, Ok(Reply::PresenceWatch { entries })) => {
                 self.watched(now, number, &entries, receipt.as_deref(), out);
@@ -308,12 +338,14 @@ impl Session {
             }
             (pending, Err(error)) => {
                 let receipt = match &pending {
-                    Pending::Send { receipt }
-                    | Pending::Refresh { receipt }
-                    | Pending::Open { receipt, .. }
-                    | Pending::Close { receipt }
-                    | Pending::Watch { receipt, .. } => receipt.as_deref(),
-                    Pending::Connect | Pending::History { .. } | Pending::Mark { .. } => None,
+                    Pending::Refresh { receipt } | Pending::Close { receipt } | Pending::Watch { receipt, .. } => {
+                        receipt.as_deref()
+                    }
+                    Pending::Connect
+                    | Pending::Send(_)
+                    | Pending::Open { .. }
+                    | Pending::History { .. }
+                    | Pending::Mark { .. } => None,
                 };
                 self.fail(now, &error, receipt, out);
             }
@@ -354,7 +386,13 @@ impl Session {
                 let refusal = Refusal::new(ErrorCode::BadRequest, message);
                 return self.fail(now, &refusal.into(), None, out);
             }
-            Stage::Live { .. } => self.tick_subscriptions(now, out),
+            Stage::Live { .. } => {
+                self.send_again(now, out);
+                self.tick_subscriptions(now, out);
+                if matches!(self.stage, Stage::Over) {
+                    return;
+                }
+            }
         }
         if self.heartbeats.lapse_at().is_some_and(|at| at <= now.mono) {
             let writer = FrameWriter::new(self.version, Verb::Error).header("message", "no heart-beat came in time");
@@ -378,7 +416,7 @@ impl Session {
         let subscriptions = self.subscriptions.iter().filter_map(Subscription::due);
         let beats = [self.heartbeats.send_at(), self.heartbeats.lapse_at()].into_iter().flatten();
         let amid = self.amid_since.map(|since| since.plus_ms(FRAME_MS));
-        own.into_iter().chain(subscriptions).chain(beats).chain(amid).min()
+        own.into_iter().chain(self.sends.due()).chain(subscriptions).chain(beats).chain(amid).min()
     }
 
     /// A request of the client, under a number of this session.

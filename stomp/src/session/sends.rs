@@ -1,14 +1,85 @@
 //! SEND: messages to channels, and new tokens.
+//!
+//! Owns the messages that are not durable yet. STOMP has no answer that says "later": what is refused for now is sent again
+//! here, under the same id and in the same order, for half a minute. Meanwhile the socket is not read beyond a bound, so a
+//! client that sends more than it may is slowed down by TCP and not turned away (I11).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schema::command::ErrorReply;
 use schema::message::{MessageKind, no_mentions};
-use schema::{ClientMsgId, Command, DeviceId, ErrorCode, Now, Refusal, Seq, SessionId, UnixMs, UserId};
+use schema::{ClientMsgId, Command, DeviceId, ErrorCode, Instant, Now, Refusal, Seq, SessionId, UnixMs, UserId};
 
 use crate::destination::Destination;
 use crate::frame::{Frame, FrameWriter, Verb};
 
 use super::{Outputs, Pending, Send, Session, parsed, required};
+
+/// How long a message that is refused for now is sent again.
+const SENT_AGAIN_MS: u64 = 30_000;
+/// Time until then, unless the server says another.
+const AGAIN_MS: u64 = 1_000;
+/// Messages that are sent again at once: as many as come into a second's rate.
+const AGAIN_AT_ONCE: usize = 50;
+/// Messages that wait to be sent again at which the socket is not read.
+const WAITING_MAX: usize = 256;
+/// Bytes of messages that are not durable at which it is not.
+const BYTES_MAX: usize = 1024 * 1024;
+/// What a message counts beside its text.
+const MESSAGE_BYTES: usize = 256;
+
+/// Messages that are not durable yet, by the order of their SENDs.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    /// The number of the next.
+    next: u64,
+    /// Those that the server was asked for and has not answered.
+    in_flight: BTreeSet<u64>,
+    /// Those that wait: refused for now, or behind one that was.
+    waiting: BTreeMap<u64, Unsent>,
+    /// When these are sent.
+    again_at: Option<Instant>,
+    bytes: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    send: Send,
+    receipt: Option<String>,
+    /// When its refusal is told.
+    until: Instant,
+}
+
+impl Unsent {
+    fn bytes(&self) -> usize {
+        MESSAGE_BYTES + self.send.body.len()
+    }
+}
+
+impl Sends {
+    /// The number of the last SEND.
+    pub(super) fn last(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether all up to this number are durable.
+    pub(super) fn are_done(&self, through: u64) -> bool {
+        let first = [self.in_flight.first().copied(), self.waiting.first_key_value().map(|(&number, _)| number)];
+        first.into_iter().flatten().all(|number| number > through)
+    }
+
+    /// Whether there is room for more; if the socket is not read, for a good deal.
+    pub(super) fn has_room(&self, reads_on: bool) -> bool {
+        let part = if reads_on { 1 } else { 2 };
+        self.waiting.len() < WAITING_MAX / part && self.bytes < BYTES_MAX / part
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.again_at.filter(|_| self.in_flight.is_empty())
+    }
+}
 
 /// Ids for messages of clients that give none. Unique by time, device and session, so that a message is sent once for
 /// each SEND; a client that wants that over connections too gives its own.
@@ -69,7 +140,15 @@ impl Session {
                     mentions: mentions(frame)?,
                     kind: MessageKind::default(),
                 };
-                self.ask(Command::Send(send), Pending::Send { receipt }, out);
+                let unsent = Unsent { send, receipt, until: now.mono.plus_ms(SENT_AGAIN_MS) };
+                self.sends.next += 1;
+                self.sends.bytes += unsent.bytes();
+                let number = self.sends.next;
+                if self.sends.waiting.is_empty() {
+                    self.ask_send(number, unsent, out);
+                } else {
+                    self.sends.waiting.insert(number, unsent);
+                }
             }
             Destination::Refresh => {
                 let token = body.trim().to_owned();
@@ -82,21 +161,63 @@ impl Session {
         Ok(())
     }
 
-    /// The message is durable.
+    fn ask_send(&mut self, number: u64, unsent: Unsent, out: &mut Outputs) {
+        self.sends.in_flight.insert(number);
+        let command = Command::Send(unsent.send.clone());
+        self.ask(command, Pending::Send(Box::new((number, unsent))), out);
+    }
+
+    /// A message is durable.
     pub(super) fn sent(
         &mut self,
         now: Now,
-        receipt: Option<&str>,
+        (number, unsent): (u64, &Unsent),
         (seq, sent_ms, duplicate): (Seq, UnixMs, bool),
         out: &mut Outputs,
     ) {
-        let Some(receipt) = receipt else { return };
-        let writer = FrameWriter::new(self.version, Verb::Receipt)
-            .header("receipt-id", receipt)
-            .header("x-seq", seq.0)
-            .header("x-sent-ms", sent_ms.0)
-            .header("x-duplicate", duplicate);
-        self.say(now, writer.end(), out);
+        self.sends.in_flight.remove(&number);
+        self.sends.bytes -= unsent.bytes();
+        if let Some(receipt) = &unsent.receipt {
+            let writer = FrameWriter::new(self.version, Verb::Receipt)
+                .header("receipt-id", receipt)
+                .header("x-seq", seq.0)
+                .header("x-sent-ms", sent_ms.0)
+                .header("x-duplicate", duplicate);
+            self.say(now, writer.end(), out);
+        }
+        self.send_again(now, out);
+    }
+
+    /// A message is refused; for now only, it waits, and so do those behind it: the server refuses what is pending behind
+    /// it to the same channel.
+    pub(super) fn send_refused(
+        &mut self,
+        now: Now,
+        number: u64,
+        unsent: Unsent,
+        error: &ErrorReply,
+        out: &mut Outputs,
+    ) {
+        self.sends.in_flight.remove(&number);
+        if !error.temporary || unsent.until <= now.mono {
+            return self.fail(now, error, unsent.receipt.as_deref(), out);
+        }
+        let ms = if error.retry_after_ms == 0 { AGAIN_MS } else { error.retry_after_ms.into() };
+        self.sends.again_at = self.sends.again_at.max(Some(now.mono.plus_ms(ms)));
+        self.sends.waiting.insert(number, unsent);
+        self.send_again(now, out);
+    }
+
+    /// Sends what waits, once all that is under way is answered: a message that is refused then goes before later ones.
+    pub(super) fn send_again(&mut self, now: Now, out: &mut Outputs) {
+        if !self.sends.in_flight.is_empty() || self.sends.again_at.is_some_and(|at| at > now.mono) {
+            return;
+        }
+        self.sends.again_at = None;
+        for _ in 0..AGAIN_AT_ONCE {
+            let Some((number, unsent)) = self.sends.waiting.pop_first() else { break };
+            self.ask_send(number, unsent, out);
+        }
     }
 }
 

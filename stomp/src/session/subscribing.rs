@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: what a session follows, and reading on where something was left out.
 
-use schema::command::{History, HistoryPage, HistoryWindow, Open};
+use schema::command::{ErrorReply, History, HistoryPage, HistoryWindow, Open};
 use schema::limits::{HISTORY_ROWS_MAX, WATCHED_MAX};
 use schema::{Command, ErrorCode, Now, PresenceEntry, Push, Refusal, Seq};
 
@@ -55,10 +55,7 @@ impl Session {
         self.subscriptions.push(Subscription::new((id, number), destination, unacked, after, all_events));
         let receipt = frame.header("receipt").map(str::to_owned);
         match destination {
-            Destination::Channel(channel_id) => {
-                let open = Open { channel_id, after_seq: None };
-                self.ask(Command::Open(open), Pending::Open { number, receipt }, out);
-            }
+            Destination::Channel(_) => self.go_on(number, Next::Open(receipt), out),
             Destination::Inbox => {
                 self.receipt(now, receipt.as_deref(), out);
                 self.let_held_go(now, out);
@@ -160,9 +157,38 @@ impl Session {
 
     /// Does what a subscription wants next.
     pub(super) fn go_on(&mut self, number: u32, next: Next, out: &mut Outputs) {
-        let (Some(channel_id), Next::Read(after)) = (self.channel_of(number), next) else { return };
-        let history = History { channel_id, window: HistoryWindow::After(after), limit: HISTORY_ROWS_MAX };
-        self.ask(Command::History(history), Pending::History { number, after }, out);
+        let Some(channel_id) = self.channel_of(number) else { return };
+        match next {
+            Next::Nothing => {}
+            // Without a seq: of a large channel what is sent from now on, and the rest from history as of all.
+            Next::Open(receipt) => {
+                let open = Open { channel_id, after_seq: None };
+                self.ask(Command::Open(open), Pending::Open { number, receipt }, out);
+            }
+            Next::Read(after) => {
+                let history = History { channel_id, window: HistoryWindow::After(after), limit: HISTORY_ROWS_MAX };
+                self.ask(Command::History(history), Pending::History { number, after }, out);
+            }
+        }
+    }
+
+    pub(super) fn open_refused(
+        &mut self,
+        now: Now,
+        number: u32,
+        receipt: Option<String>,
+        error: &ErrorReply,
+        out: &mut Outputs,
+    ) {
+        let told = match self.subscription_mut(number) {
+            Some(found) if error.temporary => found.open_failed(now.mono, receipt, error.retry_after_ms),
+            Some(_) => Err(receipt),
+            // Its UNSUBSCRIBE came meanwhile.
+            None => Ok(()),
+        };
+        if let Err(receipt) = told {
+            self.fail(now, error, receipt.as_deref(), out);
+        }
     }
 
     pub(super) fn page_read(&mut self, now: Now, (number, after): (u32, Seq), page: &HistoryPage, out: &mut Outputs) {
