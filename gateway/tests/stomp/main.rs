@@ -1,5 +1,6 @@
-//! STOMP by clients that nobody here wrote, against real nodes: `@stomp/stompjs` in Node.
+//! STOMP against real nodes: by clients that nobody here wrote, and by bytes that no client would send.
 //!
+//! The clients are `@stomp/stompjs` in Node.
 //! `ROOKERY_STOMPJS` names a directory whose `node_modules` has what `package.json` here lists; without it these tests say
 //! that they check nothing. The gate sets it.
 
@@ -8,9 +9,11 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::Node;
+use support::{Node, PATIENCE, client_msg_id};
+use tungstenite::{Message, WebSocket};
 
 /// Runs a script of this directory, which fails if its checks do. Scripts find packages where they lie, so they are copied
 /// to the packages.
@@ -28,18 +31,184 @@ fn check(script: &str, facts: &Value) {
     assert!(output.status.success() && said.ends_with("OK\n"), "{script} with {facts}:\n{said}{wrong}");
 }
 
+/// Two accounts with a direct channel, for scripts.
+fn facts(node: &Node, more: &Value) -> Value {
+    let (ann_id, ann) = node.sign_up("ann");
+    let (bob_id, bob) = node.sign_up("bob");
+    let mut facts = json!({
+        "ws": node.ws, "channel": node.direct(&ann, &bob_id),
+        "ann": {"id": ann_id, "token": ann}, "bob": {"id": bob_id, "token": bob},
+    });
+    let more = more.as_object().expect("an object").clone();
+    facts.as_object_mut().expect("an object").extend(more);
+    facts
+}
+
 #[test]
 fn two_clients_talk_in_each_version() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "2"]);
-    let (ann_id, ann) = node.sign_up("ann");
-    let (bob_id, bob) = node.sign_up("bob");
-    let channel = node.direct(&ann, &bob_id);
+    let mut facts = facts(&node, &json!({}));
     for versions in [json!(["1.2", "1.1", "1.0"]), json!(["1.1"]), json!(["1.0"])] {
-        let facts = json!({
-            "ws": node.ws, "channel": channel, "versions": versions,
-            "ann": {"id": ann_id, "token": ann}, "bob": {"id": bob_id, "token": bob},
-        });
+        facts["versions"] = versions;
         check("talk.js", &facts);
     }
+}
+
+#[test]
+fn a_replay_goes_on_over_connections_and_acks_move_the_read_mark() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let facts = facts(&node, &json!({"sent": 600, "more": 300}));
+    let (channel, bob) = (facts["channel"].as_str().expect("an id"), facts["bob"]["token"].as_str().expect("a token"));
+    let mut ann = node.connect(facts["ann"]["token"].as_str().expect("a token"), "json");
+    for seq in 1..=600 {
+        ann.send(channel, &client_msg_id(seq), &format!("body {seq}"));
+    }
+    check("replay.js", &facts);
+    if std::env::var_os("ROOKERY_STOMPJS").is_some() {
+        let opened = node.connect(bob, "json").ask("open", json!({"channel_id": channel}));
+        assert_eq!(opened["open"]["read_seq"], json!(900), "{opened}");
+    }
+}
+
+#[test]
+fn heart_beats_hold() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    check("beats.js", &facts(&node, &json!({})));
+}
+
+/// A connection whose bytes are ours.
+struct Raw(WebSocket<std::net::TcpStream>);
+
+impl Raw {
+    fn open(node: &Node, subprotocol: &str) -> Self {
+        Self(support::socket(&node.ws, subprotocol, PATIENCE).expect("the node listens"))
+    }
+
+    /// After CONNECT in 1.2.
+    fn connected(node: &Node, token: &str, headers: &str) -> Self {
+        let mut raw = Self::open(node, "v12.stomp");
+        raw.say(&format!("CONNECT\naccept-version:1.2\npasscode:{token}\n{headers}\n\0"));
+        let connected = raw.next().expect("an answer");
+        assert!(connected.starts_with("CONNECTED\nversion:1.2\n"), "{connected}");
+        raw
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).expect("the socket takes it");
+    }
+
+    /// What comes next, or the code with which the node closes.
+    fn next(&mut self) -> Result<String, u16> {
+        loop {
+            match self.0.read().expect("the node says something in time") {
+                Message::Text(text) => return Ok(text.to_string()),
+                Message::Close(frame) => return Err(frame.expect("a code").code.into()),
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    /// ERROR with this in it, and a close with this code.
+    fn fails(&mut self, part: &str, code: u16) {
+        let error = self.next().unwrap_or_else(|code| panic!("closed with {code} in place of {part:?}"));
+        assert!(error.starts_with("ERROR\n") && error.contains(part), "{error} has {part:?}");
+        assert_eq!(self.next(), Err(code), "{part:?}");
+    }
+}
+
+#[test]
+fn what_no_client_would_send_is_an_error_and_the_end_of_its_connection_alone() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, bob]) = node.two();
+    let send = format!("SEND\ndestination:/channel/{channel}\n");
+    let mut witness = Raw::connected(&node, &bob, "login:witness\n");
+    witness.say(&format!("SUBSCRIBE\nid:0\ndestination:/channel/{channel}\nreceipt:r\n\n\0"));
+    assert!(witness.next().expect("an answer").contains("RECEIPT"));
+
+    for (bytes, part, code) in [
+        (format!("{send}a:\\t\n\nx\0"), "escape", 3501),
+        (format!("{send}content-length:2\n\nx\0{send}\nx\0"), "no NUL behind the 2 bytes", 3501),
+        (format!("{send}content-length:99999999999\n\nx\0"), "longer than", 3501),
+        (format!("{send}content-length:-1\n\nx\0"), "content-length", 3501),
+        (format!("{send}no colon\n\nx\0"), "no colon", 3501),
+        (format!("{send}\0"), "NUL before", 3501),
+        (format!("SEND\nx:{}\n\n\0", "y".repeat(1024 * 1024)), "longer than 16384 bytes", 3501),
+        ("DANCE\n\n\0".to_owned(), "DANCE", 3501),
+        ("SEND\ndestination:/queue/x\n\nx\0".to_owned(), "no destination", 1000),
+        ("SEND\ndestination:/channel/1\nreceipt:r\n\nx\0".to_owned(), "receipt-id:r\nx-code:102\n", 1000),
+        (format!("SUBSCRIBE\nid:0\ndestination:/channel/1\n\n\0"), "x-code:102\n", 1000),
+        ("ACK\nid:1-1\n\n\0".to_owned(), "no subscription", 1000),
+        ("COMMIT\ntransaction:t\n\n\0".to_owned(), "no transaction", 1000),
+    ] {
+        Raw::connected(&node, &ann, "").say_fails(&bytes, part, code);
+    }
+    for (bytes, part, code) in [
+        ("CONNECT\naccept-version:3.0\n\n\0", "version:1.0,1.1,1.2", 1000),
+        ("CONNECT\naccept-version:1.2\nlogin:ann\npasscode:secret\n\n\0", "no access token", 3500),
+        ("CONNECT\naccept-version:1.2\npasscode:a.b.c\n\n\0", "x-code:101", 3500),
+        ("SEND\ndestination:/channel/5\n\nx\0", "send CONNECT first", 3500),
+        ("{\"id\":1,\"echo\":{\"data\":\"x\"}}\n\n", "unknown command", 3501),
+    ] {
+        Raw::open(&node, "v12.stomp").say_fails(bytes, part, code);
+    }
+    // A body that is not UTF-8 can come in a binary message alone.
+    let mut raw = Raw::connected(&node, &ann, "");
+    raw.0.send(Message::binary([send.as_bytes(), b"\n\xff\0"].concat())).expect("the socket takes it");
+    raw.fails("not UTF-8", 1000);
+    // And text may.
+    let mut raw = Raw::connected(&node, &ann, "");
+    raw.0.send(Message::binary([send.as_bytes(), b"\nstill there\0"].concat())).expect("the socket takes it");
+    let heard = witness.next().expect("a message");
+    assert!(heard.ends_with("\n\nstill there\0"), "{heard}");
+}
+
+impl Raw {
+    fn say_fails(&mut self, bytes: &str, part: &str, code: u16) {
+        // The node may close before it has read all.
+        let _ = self.0.send(Message::text(bytes));
+        self.fails(part, code);
+    }
+}
+
+#[test]
+fn a_silent_client_is_given_up() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (_, ann) = node.sign_up("ann");
+    let mut raw = Raw::connected(&node, &ann, "heart-beat:5000,0\n");
+    let started = Instant::now();
+    raw.fails("no heart-beat", 3012);
+    let took = started.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_secs(16)).contains(&took), "after {took:?}");
+}
+
+/// The account of bytes: the shard's are more or fewer than the socket's, of pages that are long, while the client reads slowly.
+#[test]
+fn a_slow_reader_of_a_long_replay_misses_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, bob]) = node.two();
+    let mut sender = node.connect(&ann, "json");
+    let quotes = "\"\n".repeat(10_000);
+    for number in 0..150 {
+        let body = if number % 3 == 0 { &*quotes } else { "short" };
+        let sent = sender.send(&channel, &client_msg_id(number), body);
+        assert!(sent["send"]["seq"].is_u64(), "{sent}");
+    }
+    let mut raw = Raw::connected(&node, &bob, "");
+    raw.say(&format!("SUBSCRIBE\nid:0\ndestination:/channel/{channel}\nx-after-seq:0\n\n\0"));
+    for seq in 1..=150 {
+        let message = raw.next().expect("a message");
+        assert!(message.contains(&format!("\nx-seq:{seq}\n")), "{seq}: {}", &message[..200]);
+        if seq % 10 == 0 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    raw.say("DISCONNECT\nreceipt:d\n\n\0");
+    assert_eq!(raw.next(), Ok("RECEIPT\nreceipt-id:d\n\n\0".to_owned()));
+    assert_eq!(raw.next(), Err(1000));
 }

@@ -87,6 +87,74 @@ for (const heard of [heardByAnn, heardByBob]) {
 }
 await send(b.client, 'and from bob');
 assert.equal((await heardByAnn.next()).body, 'and from bob');
+assert.equal((await heardByBob.next()).body, 'and from bob');
+
+// A client of the JSON protocol is told the same, and is heard.
+const json = new WebSocket(url, ['rookery.json.v1']);
+const lines = [];
+const waiting = [];
+json.on('message', (data) => {
+  for (const line of data.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line))) {
+    const at = waiting.findIndex(({ wanted }) => wanted(line));
+    if (at < 0) lines.push(line); else waiting.splice(at, 1)[0].resolve(line);
+  }
+});
+const line = (wanted, what) => within(new Promise((resolve) => {
+  const at = lines.findIndex(wanted);
+  if (at < 0) waiting.push({ wanted, resolve }); else resolve(lines.splice(at, 1)[0]);
+}), what);
+await within(new Promise((resolve) => json.on('open', resolve)), 'a socket');
+json.send(JSON.stringify({ id: 1, connect: { token: bob.token, device_id: 'bob-json' } }));
+assert.ok((await line((found) => found.id === 1, 'connect')).connect);
+await send(a.client, 'to both');
+assert.equal((await line((found) => found.push?.message, 'a push')).push.message.message.body, 'to both');
+for (const heard of [heardByAnn, heardByBob]) assert.equal((await heard.next()).body, 'to both');
+const id = 2;
+const unix = BigInt(Date.now()).toString(16).padStart(12, '0');
+const uuid = `${unix.slice(0, 8)}-${unix.slice(8)}-7000-8000-${Math.random().toString(16).slice(2, 14).padEnd(12, '0')}`;
+json.send(JSON.stringify({ id, send: { channel_id: channel, client_msg_id: uuid, body: 'by JSON' } }));
+assert.ok((await line((found) => found.id === id, 'the reply')).send.seq);
+for (const heard of [heardByAnn, heardByBob]) {
+  const message = await heard.next();
+  assert.equal(message.body, 'by JSON');
+  assert.equal(message.headers['x-client-msg-id'], uuid);
+}
+json.close();
+
+// The same id again is the same message.
+const again = await send(b.client, 'by JSON', { 'x-client-msg-id': uuid });
+assert.equal(again.headers['x-duplicate'], 'true');
+
+// A transaction goes at its COMMIT, and is forgotten at its ABORT.
+const transaction = a.client.begin();
+const held = { destination: `/channel/${channel}`, headers: { transaction: transaction.id } };
+a.client.publish({ ...held, body: 'in a transaction' });
+await send(a.client, 'before its COMMIT');
+transaction.commit();
+const aborted = a.client.begin();
+a.client.publish({ destination: `/app/send/${channel}`, headers: { transaction: aborted.id }, body: 'never' });
+aborted.abort();
+await send(a.client, 'behind both');
+for (const body of ['before its COMMIT', 'in a transaction', 'behind both']) {
+  assert.equal((await heardByBob.next()).body, body);
+}
+// One STOMP frame in several messages of the WebSocket, and one that is long.
+const long = '보'.repeat(90_000);
+await send(b.client, long);
+for (const body of ['before its COMMIT', 'in a transaction', 'behind both', long]) {
+  assert.equal((await heardByAnn.next()).body, body);
+}
+assert.equal((await heardByBob.next()).body, long);
+
+// Presence of another, as it is and as it changes.
+const presence = subscribe(a.client, `/topic/presence.${bob.id}`);
+assert.equal(JSON.parse((await presence.next()).body).user_id, bob.id);
+
+// A subscription that has ended is given nothing.
+heardByBob.subscription.unsubscribe();
+await send(a.client, 'unheard');
+assert.equal((await heardByAnn.next()).body, 'unheard');
+assert.deepEqual([...heardByBob.left, ...heardByAnn.left], []);
 
 for (const { client, errors } of [a, b]) {
   // DISCONNECT asks for a receipt, which is the frame that onDisconnect is given.
