@@ -182,6 +182,17 @@ fn all_goes_through_haproxy() {
     behind(Kind::HaProxy, |proxy| all_goes_through(&proxy.place()));
 }
 
+/// The same messages as without a proxy, and heart-beats.
+#[test]
+fn stomp_goes_through_nginx() {
+    behind(Kind::Nginx, |proxy| {
+        let facts = support::stomp_facts(&proxy.place(), &json!({"versions": ["1.2"]}));
+        for script in ["talk.js", "beats.js", "talk.py"] {
+            support::check_stomp(script, &facts);
+        }
+    });
+}
+
 /// A connection from another address of loopback, whom the node does not trust.
 fn from(address: [u8; 4], port: u16) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");

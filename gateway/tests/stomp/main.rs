@@ -1,57 +1,23 @@
-//! STOMP against real nodes: by clients that nobody here wrote, and by bytes that no client would send.
-//!
-//! The clients are `@stomp/stompjs` in Node.
-//! `ROOKERY_STOMPJS` names a directory whose `node_modules` has what `package.json` here lists; without it these tests say
-//! that they check nothing. The gate sets it.
+//! STOMP against real nodes: by clients that nobody here wrote (see `support/stomp.rs`), and by bytes that no client would
+//! send.
 
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use support::{Node, PATIENCE, client_msg_id};
+use serde_json::json;
+use support::{Node, PATIENCE, check_stomp, chromium, client_msg_id, stomp_facts};
 use tungstenite::{Message, WebSocket};
-
-/// Runs a script of this directory, which fails if its checks do. Scripts find packages where they lie, so they are copied
-/// to the packages.
-fn check(script: &str, facts: &Value) {
-    let Some(packages) = std::env::var_os("ROOKERY_STOMPJS") else {
-        eprintln!("NOT CHECKED: ROOKERY_STOMPJS names no directory with @stomp/stompjs and ws");
-        return;
-    };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stomp");
-    let copy = Path::new(&packages).join(format!("{}-{script}", std::process::id()));
-    std::fs::copy(here.join(script), &copy).expect("ROOKERY_STOMPJS is a directory that can be written");
-    let output = Command::new("node").arg(&copy).arg(facts.to_string()).output().expect("node runs");
-    std::fs::remove_file(&copy).expect("it was written above");
-    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.ends_with("OK\n"), "{script} with {facts}:\n{said}{wrong}");
-}
-
-/// Two accounts with a direct channel, for scripts.
-fn facts(node: &Node, more: &Value) -> Value {
-    let (ann_id, ann) = node.sign_up("ann");
-    let (bob_id, bob) = node.sign_up("bob");
-    let mut facts = json!({
-        "ws": node.ws, "channel": node.direct(&ann, &bob_id),
-        "ann": {"id": ann_id, "token": ann}, "bob": {"id": bob_id, "token": bob},
-    });
-    let more = more.as_object().expect("an object").clone();
-    facts.as_object_mut().expect("an object").extend(more);
-    facts
-}
 
 #[test]
 fn two_clients_talk_in_each_version() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "2"]);
-    let mut facts = facts(&node, &json!({}));
+    let mut facts = stomp_facts(&node, &json!({}));
     for versions in [json!(["1.2", "1.1", "1.0"]), json!(["1.1"]), json!(["1.0"])] {
         facts["versions"] = versions;
-        check("talk.js", &facts);
+        check_stomp("talk.js", &facts);
     }
 }
 
@@ -59,14 +25,13 @@ fn two_clients_talk_in_each_version() {
 fn a_replay_goes_on_over_connections_and_acks_move_the_read_mark() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "2"]);
-    let facts = facts(&node, &json!({"sent": 600, "more": 300}));
+    let facts = stomp_facts(&node, &json!({"sent": 600, "more": 300}));
     let (channel, bob) = (facts["channel"].as_str().expect("an id"), facts["bob"]["token"].as_str().expect("a token"));
     let mut ann = node.connect(facts["ann"]["token"].as_str().expect("a token"), "json");
     for seq in 1..=600 {
         ann.send(channel, &client_msg_id(seq), &format!("body {seq}"));
     }
-    check("replay.js", &facts);
-    if std::env::var_os("ROOKERY_STOMPJS").is_some() {
+    if check_stomp("replay.js", &facts) {
         let opened = node.connect(bob, "json").ask("open", json!({"channel_id": channel}));
         assert_eq!(opened["open"]["read_seq"], json!(900), "{opened}");
     }
@@ -76,7 +41,23 @@ fn a_replay_goes_on_over_connections_and_acks_move_the_read_mark() {
 fn heart_beats_hold() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "1"]);
-    check("beats.js", &facts(&node, &json!({})));
+    check_stomp("beats.js", &stomp_facts(&node, &json!({})));
+}
+
+#[test]
+fn two_clients_talk_in_python() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    check_stomp("talk.py", &stomp_facts(&node, &json!({})));
+}
+
+#[test]
+fn two_clients_talk_in_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let chromium = chromium.into_string().expect("a name in UTF-8");
+    check_stomp("chromium.js", &stomp_facts(&node, &json!({"chromium": chromium})));
 }
 
 /// A connection whose bytes are ours.
@@ -140,7 +121,7 @@ fn what_no_client_would_send_is_an_error_and_the_end_of_its_connection_alone() {
         ("DANCE\n\n\0".to_owned(), "DANCE", 3501),
         ("SEND\ndestination:/queue/x\n\nx\0".to_owned(), "no destination", 1000),
         ("SEND\ndestination:/channel/1\nreceipt:r\n\nx\0".to_owned(), "receipt-id:r\nx-code:102\n", 1000),
-        (format!("SUBSCRIBE\nid:0\ndestination:/channel/1\n\n\0"), "x-code:102\n", 1000),
+        ("SUBSCRIBE\nid:0\ndestination:/channel/1\n\n\0".to_owned(), "x-code:102\n", 1000),
         ("ACK\nid:1-1\n\n\0".to_owned(), "no subscription", 1000),
         ("COMMIT\ntransaction:t\n\n\0".to_owned(), "no transaction", 1000),
     ] {

@@ -8,6 +8,7 @@
 mod client;
 mod node;
 pub(crate) mod plain;
+mod stomp;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ pub(crate) use client::{Client, Gone, socket};
 pub(crate) use node::{Node, Place, private_file, rookery, said};
 use schema::{ClientMsgId, UnixMs};
 use serde_json::{Value, json};
+pub(crate) use stomp::{check_stomp, chromium, stomp_facts};
 
 /// How long anything may take here before the test fails: a lease of 5 s, on a machine with much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
