@@ -306,7 +306,8 @@ impl Client {
     }
 
     /// Ends the client: closes its connection, and waits until the store has what it was given. What is in the outbox
-    /// waits there for the next start. Events that were not fetched can still be.
+    /// waits there for the next start. Events that were not fetched can still be, and are told again after the next start, since a
+    /// client that has ended stores nothing.
     pub async fn close(&self) {
         // Who has ended is closed.
         let _ = self.call(CallInput::Leave).await;
@@ -482,7 +483,13 @@ impl Driver {
         let queue = Arc::clone(&self.queue);
         let mut handles = true;
         while !self.session.is_over() {
+            // Where the application does not fetch events the socket waits for it, unless something is awaited that
+            // comes behind them.
+            let reads = self.has_room() || self.session.awaits();
             let now = self.now();
+            if !reads {
+                self.session.rest(now);
+            }
             let wake = self.session.poll_timeout(now).map(|at_ms| at_ms.saturating_sub(now.ms));
             let wake = async {
                 match wake {
@@ -490,9 +497,6 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
-            // Where the application does not fetch events the socket waits for it, unless something is awaited that
-            // comes behind them.
-            let reads = self.has_room() || self.session.awaits();
             let heard = async {
                 match &mut self.socket {
                     Some(socket) if reads => (socket.number, socket.next().await),
@@ -510,7 +514,12 @@ impl Driver {
                 },
                 (number, heard) = heard => self.heard(number, heard),
                 () = queue.moved.notified() => self.moved(),
-                () = wake => self.handle(Input::Wake),
+                () = wake => {
+                    if !reads {
+                        self.session.rest(self.now());
+                    }
+                    self.handle(Input::Wake);
+                }
             }
             if !handles && self.queue.is_gone() {
                 self.handle(Input::Leave);

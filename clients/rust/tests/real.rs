@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use node::{Node, Ports, sign_up};
 use rookery_client::{
-    Api, ChannelId, Client, Config, Connection, DirectoryStore, Endpoint, Event, Events, Login, NewChannel, Operation,
-    Seq, Window,
+    Api, Bounds, ChannelId, Client, Config, Connection, DirectoryStore, Endpoint, Event, Events, Login, NewChannel,
+    Operation, Seq, Window,
 };
 use tokio::sync::mpsc;
 
@@ -201,6 +201,41 @@ async fn over_a_takeover_each_message_arrives_once_and_in_order() {
     bob.close().await;
     drop(nodes);
     tokio::task::spawn_blocking(move || drop(server)).await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_that_fetches_nothing_is_answered_and_misses_nothing() {
+    const MESSAGES: usize = 300;
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fs::create_dir(&data).expect("a directory");
+    let ports = Ports::free();
+    let _node = Node::start(&data, &ports, &[]);
+    let api = Api::new(ports.api()).expect("it needs no TLS");
+    let two = Two::new(&api).await;
+    let mut bounds = Bounds::default();
+    bounds.events = 20;
+    let token = two.ann.token.clone();
+    let config = Config::new(ports.api(), "slow", move |_| std::future::ready(Ok(token.clone()))).bounds(bounds);
+    let (ann, mut events) = Client::start(config).expect("the configuration works");
+    while !matches!(events.next().await, Some(Event::Connection(Connection::Live { .. }))) {}
+    let (bob, _bob_events) = start(vec![ports.api()], &two.bob, &place.path().join("bob"));
+    for number in 0..MESSAGES {
+        let operation = Operation::Send(number.to_string().into());
+        bob.submit(two.channel, operation).await.expect("the outbox takes it");
+    }
+    sent(&bob).await;
+    // Ten times as many events as there is room for come before this answer.
+    let answer = tokio::time::timeout(PATIENCE, ann.send(two.channel, "mine")).await.expect("it is answered");
+    assert_eq!(answer.expect("it is taken").seq, Seq(MESSAGES as u64 + 1));
+    let mut told = Vec::new();
+    while told.len() <= MESSAGES {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await;
+        if let Some(Event::Message(message)) = event.unwrap_or_else(|_| panic!("after {told:?} nothing comes")) {
+            told.push(message.seq.0);
+        }
+    }
+    assert!(told.iter().copied().eq(1..=MESSAGES as u64 + 1), "all are told in order, each once: {told:?}");
 }
 
 /// A program that sends `LIFE-NUMBER` until it is killed or has sent `count`, and says each line of what it did. It is this
