@@ -23,6 +23,9 @@ const ID_RANDOM_BITS: u32 = 22;
 const ID_TIME_BITS: u32 = 41;
 const _: () = assert!(ID_TIME_BITS + ID_RANDOM_BITS == 63, "an id is positive also where it is read as signed");
 
+/// The milliseconds in ids of applications' own accounts.
+const SYSTEM_TIME: u64 = (1 << ID_TIME_BITS) - 1;
+
 /// A text that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a {what}")]
@@ -97,6 +100,21 @@ timed_id! {
     /// An account: 41 bits of milliseconds since 2026-01-01 and 22 random bits.
     UserId, "user id: a decimal string"
 }
+impl UserId {
+    /// The id of an application's own account, of 22 of the caller's random bits: of a time that no account is made in,
+    /// the last that ids have. Nobody logs in to it, and what it asks of a channel is its operator's wish.
+    #[must_use]
+    pub fn system(entropy: u64) -> Self {
+        Self((SYSTEM_TIME << ID_RANDOM_BITS) | (entropy & ((1 << ID_RANDOM_BITS) - 1)))
+    }
+
+    /// Whether this is the id of an application's own account.
+    #[must_use]
+    pub fn is_system(self) -> bool {
+        self.0 >> ID_RANDOM_BITS == SYSTEM_TIME
+    }
+}
+
 timed_id! {
     /// A channel, made like a [`UserId`].
     ChannelId, "channel id: a decimal string"
@@ -255,6 +273,16 @@ impl<'de> Visitor<'de> for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_applications_own_account_is_told_by_its_id() {
+        for entropy in [0, 1, u64::MAX] {
+            assert!(UserId::system(entropy).is_system(), "{entropy}");
+            assert!(!UserId::new(UnixMs(1_800_000_000_000), entropy).is_system(), "{entropy}");
+            assert!(UserId::system(entropy).0 < 1 << 63, "an id is positive also where it is read as signed");
+        }
+        assert!(!UserId(0).is_system() && !UserId(u64::MAX).is_system());
+    }
 
     #[test]
     fn an_id_carries_its_time_above_its_random_bits() {

@@ -203,7 +203,7 @@ impl Home {
     /// refuses, and so it does what comes back.
     pub(crate) fn kick(&self, (asker, ticket): (Owner, u64), user: UserId, whose: &Kicked, effects: &mut Effects) {
         for (owner, session) in self.users.sessions_of(user, whose) {
-            effects.mesh(owner, MeshBody::Kicked { session });
+            effects.mesh(owner, MeshBody::Kicked { session, erased: *whose == Kicked::Account { erased: true } });
         }
         effects.mesh(asker, MeshBody::KickDone { ticket, refused: None });
     }

@@ -146,6 +146,7 @@ impl Users {
         let is_theirs = move |follower: &&Follower| match whose {
             Kicked::Device(device) => follower.device == *device,
             Kicked::Family(family) => follower.family == *family,
+            Kicked::Account { .. } => true,
         };
         let followers = self.users.get(&user).into_iter().flat_map(|user| &user.followers);
         followers.filter(is_theirs).map(|follower| (follower.owner, follower.session))

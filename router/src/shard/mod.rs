@@ -526,7 +526,10 @@ impl Shard {
             MeshBody::KickDone { ticket, refused } => {
                 self.kicks.done(ticket, refused.as_ref(), &mut self.effects);
             }
-            MeshBody::Kicked { session } => self.with_named(session, |session, _| session.close(CloseCode::Kicked)),
+            MeshBody::Kicked { session, erased } => {
+                let code = if erased { CloseCode::AccountDeleted } else { CloseCode::Kicked };
+                self.with_named(session, |session, _| session.close(code));
+            }
             MeshBody::Active { session, user } => {
                 self.home.active(Name { user, owner: from, session }, &mut self.effects);
             }

@@ -122,6 +122,11 @@ rules! {
         => a1: connected | a2: connected, closed 3503 | a3: connected, closed 3503 | api: kick ok",
         "store holds OpenInbox, a1 joins, api kicks a1 device, store releases => a1: closed 3503 | api: kick ok",
         "store holds OpenInbox, a1 joins, api kicks a family 1, store releases => a1: closed 3503 | api: kick ok",
+        "a1 joins a///1, a2 joins a///2, b1 joins, api kicks a account
+        => a1: connected, closed 3503 | a2: connected, closed 3503 | api: kick ok | b1: connected",
+        "a1 joins, a2 joins, b1 joins, api erases a
+        => a1: connected, closed 3511 | a2: connected, closed 3511 | api: kick ok | b1: connected",
+        "store holds OpenInbox, a1 joins, api erases a, store releases => a1: closed 3511 | api: kick ok",
         // Its token was known before it was revoked, its device is noted after it.
         "store delays Authenticate, a1 joins, api kicks a family 1, store releases
         => a1: !101, closed 3500 | api: kick ok",

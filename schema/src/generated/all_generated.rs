@@ -9352,6 +9352,95 @@ impl ::flatbuffers::SimpleToVerifyInSlice for OpResult {}
 pub struct OpResultUnionTableOffset {}
 
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_KICKED_ACCOUNT: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_KICKED_ACCOUNT: u8 = 2;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_KICKED_ACCOUNT: [KickedAccount; 3] = [
+  KickedAccount::no,
+  KickedAccount::deactivated,
+  KickedAccount::erased,
+];
+
+/// The device, or else the family, unless it is all of the account's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct KickedAccount(pub u8);
+#[allow(non_upper_case_globals)]
+impl KickedAccount {
+  pub const no: Self = Self(0);
+  pub const deactivated: Self = Self(1);
+  pub const erased: Self = Self(2);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::no,
+    Self::deactivated,
+    Self::erased,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::no => Some("no"),
+      Self::deactivated => Some("deactivated"),
+      Self::erased => Some("erased"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for KickedAccount {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for KickedAccount {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for KickedAccount {
+    type Output = KickedAccount;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for KickedAccount {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for KickedAccount {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for KickedAccount {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_LIVE_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MAX_LIVE_BODY: u8 = 3;
@@ -15956,7 +16045,6 @@ impl ::core::fmt::Debug for Replaced<'_> {
 pub enum KickOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// The device, or else the family.
 pub struct Kick<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
@@ -15974,6 +16062,7 @@ impl<'a> Kick<'a> {
   pub const VT_DEVICE: ::flatbuffers::VOffsetT = 6;
   pub const VT_FAMILY: ::flatbuffers::VOffsetT = 8;
   pub const VT_TICKET: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ACCOUNT: ::flatbuffers::VOffsetT = 12;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -15989,6 +16078,7 @@ impl<'a> Kick<'a> {
     builder.add_family(args.family);
     builder.add_user(args.user);
     if let Some(x) = args.device { builder.add_device(x); }
+    builder.add_account(args.account);
     builder.finish()
   }
 
@@ -16021,6 +16111,13 @@ impl<'a> Kick<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Kick::VT_TICKET, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn account(&self) -> KickedAccount {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<KickedAccount>(Kick::VT_ACCOUNT, Some(KickedAccount::no)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Kick<'_> {
@@ -16033,6 +16130,7 @@ impl ::flatbuffers::Verifiable for Kick<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
      .visit_field::<u64>("family", Self::VT_FAMILY, false)?
      .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+     .visit_field::<KickedAccount>("account", Self::VT_ACCOUNT, false)?
      .finish();
     Ok(())
   }
@@ -16042,6 +16140,7 @@ pub struct KickArgs<'a> {
     pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub family: u64,
     pub ticket: u64,
+    pub account: KickedAccount,
 }
 impl<'a> Default for KickArgs<'a> {
   #[inline]
@@ -16051,6 +16150,7 @@ impl<'a> Default for KickArgs<'a> {
       device: None,
       family: 0,
       ticket: 0,
+      account: KickedAccount::no,
     }
   }
 }
@@ -16077,6 +16177,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Kick::VT_TICKET, ticket, 0);
   }
   #[inline]
+  pub fn add_account(&mut self, account: KickedAccount) {
+    self.fbb_.push_slot::<KickedAccount>(Kick::VT_ACCOUNT, account, KickedAccount::no);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     KickBuilder {
@@ -16098,6 +16202,7 @@ impl ::core::fmt::Debug for Kick<'_> {
       ds.field("device", &self.device());
       ds.field("family", &self.family());
       ds.field("ticket", &self.ticket());
+      ds.field("account", &self.account());
       ds.finish()
   }
 }
@@ -16118,6 +16223,7 @@ impl<'a> ::flatbuffers::Follow<'a> for Kicked<'a> {
 
 impl<'a> Kicked<'a> {
   pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ERASED: ::flatbuffers::VOffsetT = 6;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -16130,6 +16236,7 @@ impl<'a> Kicked<'a> {
   ) -> ::flatbuffers::WIPOffset<Kicked<'bldr>> {
     let mut builder = KickedBuilder::new(_fbb);
     builder.add_session(args.session);
+    builder.add_erased(args.erased);
     builder.finish()
   }
 
@@ -16141,6 +16248,13 @@ impl<'a> Kicked<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Kicked::VT_SESSION, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn erased(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Kicked::VT_ERASED, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Kicked<'_> {
@@ -16150,18 +16264,21 @@ impl ::flatbuffers::Verifiable for Kicked<'_> {
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
      .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<bool>("erased", Self::VT_ERASED, false)?
      .finish();
     Ok(())
   }
 }
 pub struct KickedArgs {
     pub session: u64,
+    pub erased: bool,
 }
 impl<'a> Default for KickedArgs {
   #[inline]
   fn default() -> Self {
     KickedArgs {
       session: 0,
+      erased: false,
     }
   }
 }
@@ -16174,6 +16291,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickedBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_session(&mut self, session: u64) {
     self.fbb_.push_slot::<u64>(Kicked::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_erased(&mut self, erased: bool) {
+    self.fbb_.push_slot::<bool>(Kicked::VT_ERASED, erased, false);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickedBuilder<'a, 'b, A> {
@@ -16194,6 +16315,7 @@ impl ::core::fmt::Debug for Kicked<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("Kicked");
       ds.field("session", &self.session());
+      ds.field("erased", &self.erased());
       ds.finish()
   }
 }

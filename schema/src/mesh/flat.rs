@@ -98,8 +98,8 @@ flat_unions! {
         Deliver { targets, events } as Deliver,
         Snapshot { session, after, channels, more, through } as Snapshot,
         Replaced { session } as Replaced,
-        Kick { user, whose as (device, family), ticket } as Kick,
-        Kicked { session } as Kicked,
+        Kick { user, whose as (device, family, account), ticket } as Kick,
+        Kicked { session, erased } as Kicked,
         Live { events } as Live,
         Tell { what as [union what], sessions } as Tell,
         Active { session, user } as Active,
@@ -252,19 +252,25 @@ impl Take<(u64, u32, Option<fb::Refusal<'_>>)> for Result<FeedStart, Refusal> {
 }
 
 impl Put for Kicked {
-    type Stored = (Option<WIPOffset<&'static str>>, u64);
+    type Stored = (Option<WIPOffset<&'static str>>, u64, fb::KickedAccount);
 
     fn put(&self, builder: &mut Builder) -> Self::Stored {
         match self {
-            Self::Device(device) => (device.put(builder), 0),
-            Self::Family(family) => (None, *family),
+            Self::Device(device) => (device.put(builder), 0, fb::KickedAccount::no),
+            Self::Family(family) => (None, *family, fb::KickedAccount::no),
+            Self::Account { erased: false } => (None, 0, fb::KickedAccount::deactivated),
+            Self::Account { erased: true } => (None, 0, fb::KickedAccount::erased),
         }
     }
 }
 
-impl Take<(Option<&str>, u64)> for Kicked {
-    fn take((device, family): (Option<&str>, u64)) -> Result<Self, Illegal> {
-        device.map_or(Ok(Self::Family(family)), |device| DeviceId::take(device).map(Self::Device))
+impl Take<(Option<&str>, u64, fb::KickedAccount)> for Kicked {
+    fn take((device, family, account): (Option<&str>, u64, fb::KickedAccount)) -> Result<Self, Illegal> {
+        match account {
+            fb::KickedAccount::deactivated => Ok(Self::Account { erased: false }),
+            fb::KickedAccount::erased => Ok(Self::Account { erased: true }),
+            _ => device.map_or(Ok(Self::Family(family)), |device| DeviceId::take(device).map(Self::Device)),
+        }
     }
 }
 

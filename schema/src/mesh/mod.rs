@@ -185,10 +185,12 @@ pub enum MeshBody {
         /// Why they were not told, if they were not.
         refused: Option<Refusal>,
     },
-    /// From a user's home: this session ends (3503).
+    /// From a user's home: this session ends, with 3503 or 3511.
     Kicked {
         /// The session that ends.
         session: SessionId,
+        /// Whether that is because its account was erased.
+        erased: bool,
     },
     /// To a users' home: what is told live and kept nowhere.
     Live {
@@ -345,6 +347,11 @@ pub enum Kicked {
     Device(DeviceId),
     /// Those that a token of one login opened.
     Family(u64),
+    /// All of them: the account was deactivated, or erased.
+    Account {
+        /// Whether it was erased: they end with 3511 then.
+        erased: bool,
+    },
 }
 
 /// A live event: told to sessions, and stored nowhere.

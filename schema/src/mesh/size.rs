@@ -59,7 +59,7 @@ impl MeshBody {
             Self::Unregister { .. }
             | Self::More(_)
             | Self::Replaced { .. }
-            | Self::Kick { whose: Kicked::Family(_), .. }
+            | Self::Kick { whose: Kicked::Family(_) | Kicked::Account { .. }, .. }
             | Self::Kicked { .. }
             | Self::Active { .. }
             | Self::Subscribe { .. }

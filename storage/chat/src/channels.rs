@@ -253,6 +253,46 @@ pub async fn members<E: Engine>(
     })
 }
 
+/// A channel, its newest seq and time, for whoever sees all of them: an application's backend.
+///
+/// # Errors
+/// 102 if there is none; the store's, and damage.
+pub async fn record<E: Engine>(engine: &E, channel: ChannelId) -> Result<(ChannelRecord, HeadRecord), LayerError> {
+    let wanted = [keys::channel(channel), keys::head(channel)];
+    let rows = read!(engine, Begin::Fresh, |tx| Ok(tx.get_all(&wanted).await?))?;
+    let record = unreadable::refuse_some(&wanted[0], rows[0].as_ref(), ChannelRecord::decode)?;
+    let head = unreadable::refuse_some(&wanted[1], rows[1].as_ref(), HeadRecord::decode)?;
+    let missing = || Refusal::new(ErrorCode::UnknownChannel, format!("no channel {channel}"));
+    Ok((record.ok_or_else(missing)?, head.unwrap_or_default()))
+}
+
+/// The members of a channel after one, likewise: at most `limit` of them and 500.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn all_members<E: Engine>(
+    engine: &E,
+    channel: ChannelId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<UsersPage<MemberRecord>, LayerError> {
+    let range = keys::members_after(channel, after).rows(limit.min(GROUP_MEMBERS_MAX));
+    read!(engine, Begin::Fresh, |tx| users_page(&tx, &range, keys::member_of, MemberRecord::decode).await)
+}
+
+/// The channels that an account is a member of, at most 2,000, with what each is.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn of_user<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(ChannelId, ChannelKind)>, LayerError> {
+    let range = keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX);
+    read!(engine, Begin::Fresh, |tx| {
+        let page = tx.snapshot_get_range(&range).await?;
+        let states = states(&tx, user, &page.rows).await?;
+        Ok(states.into_iter().flatten().map(|state| (state.id, state.record.kind)).collect())
+    })
+}
+
 /// The large channels of an account, ascending: those of which its inbox tells nothing. At most 2,000.
 ///
 /// # Errors

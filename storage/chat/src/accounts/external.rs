@@ -152,8 +152,7 @@ async fn account<T: Transaction>(tx: &mut T, external: &External, wall: UnixMs) 
         say(tx, user, record, external);
         return Ok(user);
     }
-    for at in 0..DRAWS_MAX {
-        let user = UserId::new(wall, drawn(external.draw, &at.to_string()));
+    for user in draws(external.draw, wall) {
         if let Some(record) = make(tx, user, (&external.namespace, &external.subject), wall).await? {
             say(tx, user, record, external);
             return Ok(user);
@@ -233,6 +232,11 @@ fn hash(parts: &[&str]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+/// Ids of which one is free.
+pub(super) fn draws(draw: u64, wall: UnixMs) -> impl Iterator<Item = UserId> {
+    (0..DRAWS_MAX).map(move |at| UserId::new(wall, drawn(draw, &at.to_string())))
 }
 
 /// 64 bits that follow from a draw.

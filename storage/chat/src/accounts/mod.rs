@@ -1,6 +1,6 @@
 //! Accounts, their names, and the refresh tokens of their logins.
 //!
-//! Owns the rows `user`, `username`, `refresh`, `refresh due` and `family`, which nothing caches: whoever calls decides
+//! Owns the rows `user`, `username`, `external`, `refresh`, `refresh due` and `family`, which nothing caches: whoever calls decides
 //! in one transaction. Knows no password and no token, only hashes of them.
 //!
 //! A login begins a *family*. Its refresh token is used once and replaced by the next; every used one is remembered
@@ -8,10 +8,12 @@
 //! repeated within a minute, before its answer was used, is the same one. A family lives while its row is there. Every
 //! transaction here can be repeated without a second effect, so an unknown result is answered by asking again.
 
+mod backend;
 mod external;
 mod logins;
 mod users;
 
+pub use backend::{Change, NAMESPACE, Put, all_named, deactivate, end_logins, erase, named, put, system_account};
 pub use external::{Entered, External, enter};
 pub use logins::{
     FAMILY_OPERATOR, NewFamily, NewToken, Rotation, families_live, family_is_live, open_family, revoke_by_token,

@@ -43,6 +43,12 @@ impl Member {
         Ok(Self::of(user, &MemberRecord::decode(&row.value)?))
     }
 
+    /// What an application's own account may do in a channel: what an owner may that was always there.
+    pub(super) fn system(user: UserId) -> Self {
+        let (joined_after, joined_ms) = (Seq::ZERO, UnixMs(0));
+        Self { user, role: Role::Owner, joined_after, joined_ms, earlier: Box::default() }
+    }
+
     /// Whether the member may read a seq that exists.
     pub(super) fn sees(&self, seq: Seq) -> bool {
         seq > self.joined_after || visible::shows(&self.earlier, seq)

@@ -87,6 +87,8 @@ ranges! {
     devices(user: UserId) = all(Table::Device, user);
     /// Every contact of a user, by medium and device.
     contacts(user: UserId) = all(Table::Contact, user);
+    /// The codes by which a user proves addresses.
+    codes(user: UserId) = all(Table::Code, user);
     /// The logins of a user that live.
     families(user: UserId) = all(Table::Family, user);
     /// What became of jobs of notices of every day before one.

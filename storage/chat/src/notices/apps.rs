@@ -1,4 +1,4 @@
-//! Applications: the backends that may send notifications, each with a key and secrets.
+//! Applications: backends that may send notifications, or use the server API, each with a key and secrets.
 //!
 //! Owns the rows `app` and `app spent`. A secret is 256 random bits that are shown once and known by their hash alone, so
 //! a plain hash does: nobody guesses them. Two count at once, so that one can be replaced without a gap.
@@ -21,11 +21,15 @@ pub enum Scope {
     Send,
     /// Read what became of its own.
     Read,
+    /// Whatever the server API does: users, channels and messages of the whole server.
+    Server,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 2] = [Self::Send, Self::Read];
+    pub const ALL: [Self; 3] = [Self::Send, Self::Read, Self::Server];
+    /// Those of an application that is made without naming any.
+    pub const DEFAULT: [Self; 2] = [Self::Send, Self::Read];
 
     /// Its word on the command line.
     #[must_use]
@@ -33,6 +37,7 @@ impl Scope {
         match self {
             Self::Send => "send",
             Self::Read => "read",
+            Self::Server => "server",
         }
     }
 
@@ -42,6 +47,7 @@ impl Scope {
         match self {
             Self::Send => 1,
             Self::Read => 2,
+            Self::Server => 4,
         }
     }
 }

@@ -114,7 +114,7 @@ pub async fn list<E: Engine>(engine: &E, user: UserId) -> Result<Vec<Contact>, L
 }
 
 /// Every contact of a user that can be read, by medium and device.
-pub(super) async fn all<T: Transaction>(tx: &T, user: UserId) -> Result<Vec<Contact>, LayerError> {
+pub(crate) async fn all<T: Transaction>(tx: &T, user: UserId) -> Result<Vec<Contact>, LayerError> {
     let page = tx.snapshot_get_range(&keys::contacts(user).rows(ROWS_MAX)).await?;
     Ok(unreadable::readable(&page.rows, |row: &Row| {
         let (_, medium, device) = keys::contact_of(&row.key)?;

@@ -84,7 +84,7 @@ pub async fn remove_friend<E: Engine>(engine: &E, user: UserId, other: UserId) -
 }
 
 /// Ends whatever friendship two users have.
-pub(super) fn clear<T: Transaction>(tx: &mut T, user: UserId, other: UserId) {
+pub(crate) fn clear<T: Transaction>(tx: &mut T, user: UserId, other: UserId) {
     tx.clear(&keys::friend(user, other));
     tx.clear(&keys::friend(other, user));
 }

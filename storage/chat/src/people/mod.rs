@@ -9,6 +9,7 @@ mod friends;
 mod visibility;
 
 pub use blocks::{BlockOutcome, block, blocks};
+pub(crate) use friends::clear as end_friendship;
 pub use friends::{friends, put_friend, remove_friend};
 pub use visibility::visible;
 

@@ -132,10 +132,13 @@ impl Draft<'_> {
         Ok(record.map(|record| Member::of(user, &record)))
     }
 
-    /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
+    /// A member of a channel, as which an application's own account counts in every one; one who left is told so, one who never was in it that there is no such channel.
     pub(in crate::appender) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
         if let Some(member) = self.find_member(channel, user)? {
             return Ok(member);
+        }
+        if user.is_system() {
+            return Ok(Member::system(user));
         }
         match self.get(keys::former(channel, user))? {
             Some(_) => refuse(ErrorCode::PermissionDenied, format!("user {user} is not in channel {channel} any more")),

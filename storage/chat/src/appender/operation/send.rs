@@ -72,7 +72,9 @@ impl Operation for SendOp {
             draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::MARK);
         }
         draft.put_head(channel, HeadRecord { seq, sent_ms });
-        draft.raise_mark(self.from, channel, seq);
+        if !self.from.is_system() {
+            draft.raise_mark(self.from, channel, seq);
+        }
         let event = EventRecordBody::Message { seq, revision: record.revision };
         let message = content::shown((channel, seq), record, Arc::clone(&self.body), &TalliesRecord::default());
         draft.tell_readers(channel, seq, event, Some(Arc::new(message)));
