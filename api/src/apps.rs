@@ -42,7 +42,7 @@ pub(crate) fn parse_key(text: &str) -> Option<u64> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
     name: String,
-    /// Words of [`Scope`]; all of them unless given.
+    /// Words of [`Scope`]; those of notifications unless given.
     #[serde(default)]
     scopes: Vec<String>,
     /// Users that it may notify a day; not limited unless given.
@@ -202,10 +202,10 @@ impl<E: Engine> StoredApplications<E> {
     }
 }
 
-/// The bits of scopes' words; of all of them where none is named.
+/// The bits of scopes' words; of [`Scope::DEFAULT`] where none is named.
 fn bits(words: &[String]) -> Result<u32, Problem> {
     if words.is_empty() {
-        return Ok(Scope::ALL.iter().fold(0, |bits, scope| bits | scope.bit()));
+        return Ok(Scope::DEFAULT.iter().fold(0, |bits, scope| bits | scope.bit()));
     }
     words.iter().try_fold(0, |bits, word| {
         let scope = Scope::ALL.iter().find(|scope| scope.word() == word);

@@ -6,6 +6,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fakes::issuer::{Conduct, Issuer, SigningKey};
 use serde_json::{Value, json};
 use support::{Client, Gone, Node, PATIENCE, private_file, text};
@@ -227,4 +229,71 @@ fn a_connect_proxy_says_whose_a_token_is() {
     service.set_conduct(Conduct::Serve);
     connect(&node, "opaque-new", "phone");
     assert_eq!(service.faults(), Vec::<String>::new(), "it is asked as the manual says");
+}
+
+#[test]
+fn a_backend_and_an_issuer_speak_of_the_same_users() {
+    let key = SigningKey::ed("k");
+    let issuer = Issuer::start().expect("it starts");
+    issuer.set_keys(&[&key]);
+    let (_directory, node) = start(&format!("{}namespace = \"server\"\n", by_url(&issuer)), "external");
+    let words = ["app", "create", "shop", "--server", "--internal", node.internal.trim_start_matches("http://")];
+    let (code, said) = support::said(&mut support::rookery(&words));
+    assert_eq!(code, 0, "{said}");
+    let word =
+        |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).expect("it is said").trim().to_owned();
+    let given = STANDARD.encode(format!("{}:{}", word("key"), word("secret")));
+    let ask = |method: &str, path: &str, body: Value| -> (u16, Value) {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", node.api));
+        let request = request.header("authorization", format!("Basic {given}"));
+        let request = request.header("content-type", "application/json").body(body.to_string()).expect("legal");
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.run(request).expect("it answers");
+        let text = answer.body_mut().read_to_string().expect("text");
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+    };
+
+    let (status, ann) = ask("PUT", "/v1/server/users/external:ann", json!({"display_name": "Ann"}));
+    assert_eq!(status, 201, "{ann}");
+    let (mut by_issuer, _) = connect(&node, &key.sign(&claims("ann", 1)), "phone");
+    let (_, token) = ask("POST", "/v1/server/users/external:ann/tokens", json!({"device_id": "laptop"}));
+    let (mut by_backend, reply) = Client::connect(&node.ws, &text(&token["token"]), "laptop", None);
+    assert_eq!(reply["connect"]["user_id"], ann["user_id"], "{reply}");
+
+    // A channel that the backend makes, and what it says there in its own name, live on both.
+    ask("PUT", "/v1/server/users/external:bob", json!({}));
+    let order = json!({"kind": "group", "title": "Order 17", "owner": "external:bob", "members": ["external:ann"]});
+    let (status, channel) = ask("POST", "/v1/server/channels", order);
+    assert_eq!(status, 201, "{channel}");
+    let path = format!("/v1/server/channels/{}/messages", text(&channel["channel_id"]));
+    let (status, sent) = ask("POST", &path, json!({"client_msg_id": support::client_msg_id(1), "body": "shipped"}));
+    assert_eq!((status, &sent["seq"]), (201, &json!(1)), "{sent}");
+    for client in [&mut by_issuer, &mut by_backend] {
+        let message = std::iter::repeat_with(|| client.push()).find(|push| push["message"].is_object());
+        let message = message.expect("it comes");
+        assert_eq!(message["message"]["message"]["body"], json!("shipped"), "{message}");
+        assert_eq!(message["message"]["message"]["from"], sent["from"]);
+    }
+    let (_, presence) = ask("POST", "/v1/server/presence", json!({"users": ["external:ann"]}));
+    assert_eq!(presence["entries"][0]["user_id"], ann["user_id"], "{presence}");
+
+    // Deactivated, it is let in by neither; erased, its sessions hear why, and its name is somebody new's.
+    let (status, _) = ask("PATCH", "/v1/server/users/external:ann", json!({"deactivated": true}));
+    assert_eq!(status, 200);
+    assert_eq!((by_issuer.closed(), by_backend.closed()), (KICKED, KICKED));
+    is_refused(&node, &key.sign(&claims("ann", 0)));
+    is_refused(&node, &text(&token["token"]));
+    ask("PATCH", "/v1/server/users/external:ann", json!({"deactivated": false}));
+    thread::sleep(Duration::from_millis(1_100));
+    let (back, _) = connect(&node, &key.sign(&claims("ann", 0)), "phone");
+    let (status, _) = ask("DELETE", "/v1/server/users/external:ann", json!({}));
+    assert_eq!(status, 204);
+    assert_eq!(back.closed(), 3511);
+    let (_, members) = ask("GET", &format!("/v1/server/channels/{}", text(&channel["channel_id"])), json!({}));
+    assert_eq!(members["member_count"], json!(1), "{members}");
+    thread::sleep(Duration::from_millis(1_100));
+    let (_, again) = connect(&node, &key.sign(&claims("ann", 0)), "phone");
+    assert!(again < 10);
+    let (_, new) = ask("GET", "/v1/server/users/external:ann", json!({}));
+    assert_ne!(new["user_id"], ann["user_id"], "{new}");
 }

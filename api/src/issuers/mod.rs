@@ -29,6 +29,7 @@ use schema::limits::TOKEN_BYTES_MAX;
 use schema::{DeviceId, UnixMs};
 
 pub use config::{Issuers, IssuersError};
+pub(crate) use jwt::{is_subject, picture};
 pub use refresh::{Fetch, Fetched, Fetching, Refreshing, start};
 pub use ring::RingFigures;
 

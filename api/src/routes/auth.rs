@@ -84,8 +84,9 @@ pub(crate) struct Tokens {
     token: String,
     /// Until when it counts, in Unix milliseconds.
     expires_ms: UnixMs,
-    /// Used once, within 30 days, for the next tokens.
-    refresh_token: String,
+    /// Used once, within 30 days, for the next tokens; none where a backend asked for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
 }
 
 /// Nothing more to say.
@@ -296,6 +297,26 @@ pub(crate) async fn logout<E: Engine, S: Shards>(
     Ok(Json(LoggedOut {}))
 }
 
+/// Stores a new login of a user for a backend, whose token counts for so long, with a refresh token or without.
+pub(super) async fn open_for<E: Engine, S: Shards>(
+    api: &Api<E, S>,
+    user: UserId,
+    device: Option<DeviceId>,
+    ttl_ms: u64,
+    has_refresh: bool,
+) -> Result<Tokens, Problem> {
+    let wall = api.wall();
+    let (mut login, refresh_token) = new_family(device.as_ref(), wall)?;
+    let expires_ms = UnixMs((wall.0 + ttl_ms) / 1000 * 1000);
+    if !has_refresh {
+        // The login is forgotten with its token.
+        login.token.expires_ms = expires_ms;
+    }
+    accounts::open_family(&api.engine, user, &login, wall).await?;
+    let token = api.key.issue(&Claims { user, family: login.family, device, expires_ms });
+    Ok(Tokens { user_id: user, token, expires_ms, refresh_token: has_refresh.then_some(refresh_token) })
+}
+
 /// Stores a new login of a user and answers its tokens.
 pub(super) async fn open<E: Engine, S: Shards>(
     api: &Api<E, S>,
@@ -317,7 +338,7 @@ fn tokens<E: Engine, S: Shards>(
 ) -> Tokens {
     let expires_ms = UnixMs((api.wall().0 + ACCESS_MS) / 1000 * 1000);
     let token = api.key.issue(&Claims { user, family, device, expires_ms });
-    Tokens { user_id: user, token, expires_ms, refresh_token }
+    Tokens { user_id: user, token, expires_ms, refresh_token: Some(refresh_token) }
 }
 
 fn new_family(device: Option<&DeviceId>, wall: UnixMs) -> Result<(NewFamily, String), Problem> {

@@ -27,12 +27,24 @@ pub(crate) struct Member {
     joined_ms: UnixMs,
 }
 
+impl Member {
+    pub(super) fn new(person: Person, member: &MemberRecord) -> Self {
+        Self { person, role: member.role, joined_ms: member.joined_ms }
+    }
+}
+
 /// A page of members, ascending by id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberPage {
     members: Vec<Member>,
     #[serde(flatten)]
     next: Next,
+}
+
+impl MemberPage {
+    pub(super) fn new(members: Vec<Member>, next: Next) -> Self {
+        Self { members, next }
+    }
 }
 
 /// The role of a member.
@@ -107,9 +119,9 @@ pub(crate) async fn list<E: Engine, S: Shards>(
 ) -> Answer<MemberPage> {
     let rows = query.rows()?;
     let found = channels::members(&api.engine, user, channel, query.after()?, rows + 1).await?.users;
-    let show = |person, member: MemberRecord| Member { person, role: member.role, joined_ms: member.joined_ms };
+    let show = |person, member: MemberRecord| Member::new(person, &member);
     let (members, next) = paging::of_users(&api, found, rows, show).await?;
-    Ok(Json(MemberPage { members, next }))
+    Ok(Json(MemberPage::new(members, next)))
 }
 
 #[utoipa::path(

@@ -40,6 +40,15 @@ pub(crate) struct HistoryQuery {
     limit: Option<u32>,
 }
 
+impl HistoryQuery {
+    /// The window, and messages at most.
+    pub(super) fn window(&self) -> Result<(HistoryWindow, u32), Problem> {
+        let window = HistoryWindow::from_fields(self.before, self.after, self.around)
+            .map_err(|error| Problem::bad_request(format!("query: {error}")))?;
+        Ok((window, paging::rows(self.limit, PAGE_DEFAULT, HISTORY_ROWS_MAX)?))
+    }
+}
+
 /// A message to be sent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct SendRequest {
@@ -79,9 +88,7 @@ pub(crate) async fn history<E: Engine, S: Shards>(
     UrlPath(channel_id): UrlPath<ChannelId>,
     UrlQuery(query): UrlQuery<HistoryQuery>,
 ) -> Answer<HistoryPage> {
-    let window = HistoryWindow::from_fields(query.before, query.after, query.around)
-        .map_err(|error| Problem::bad_request(format!("query: {error}")))?;
-    let limit = paging::rows(query.limit, PAGE_DEFAULT, HISTORY_ROWS_MAX)?;
+    let (window, limit) = query.window()?;
     let request = History { channel_id, window, limit };
     Ok(Json(past::page(&api.engine, user, &request).await?))
 }

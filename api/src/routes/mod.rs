@@ -5,6 +5,7 @@
 
 mod addresses;
 mod auth;
+mod backend;
 mod channels;
 mod contacts;
 mod dev;
@@ -45,6 +46,10 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 use utoipa::Path;
 use utoipa::openapi::HttpMethod;
 
+use backend::channels as backend_channels;
+use backend::messages as backend_messages;
+use backend::users as backend_users;
+
 use crate::away;
 use crate::config::Node;
 use crate::cors;
@@ -78,6 +83,11 @@ macro_rules! with_operations {
             messages::history messages::send
             revisions::edit revisions::delete
             mentions::list search::find servers::best
+            backend_users::put backend_users::one backend_users::change backend_users::delete
+            backend_users::token backend_users::kick
+            backend_channels::create backend_channels::one backend_channels::change
+            backend_channels::members backend_channels::change_members
+            backend_messages::send backend_messages::history backend_messages::broadcast backend_messages::presences
         }
     };
 }

@@ -13,8 +13,9 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    addresses, auth, channels, contacts, dev, devices, events, members, mentions, messages, notifications, people,
-    reports, revisions, search, servers, settings, templates, users, with_operations,
+    addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events,
+    members, mentions, messages, notifications, people, reports, revisions, search, servers, settings, templates,
+    users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

@@ -30,12 +30,16 @@ pub(crate) struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "https://example.org/bora.png")]
     pub(super) picture: Option<String>,
+    /// Whether it is an application's own account.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub(super) system: bool,
 }
 
 impl Profile {
     pub(super) fn new(user_id: UserId, record: UserRecord) -> Self {
-        let UserRecord { username, display_name, created_ms, picture, .. } = record;
-        Self { user_id, username, display_name, created_ms, picture }
+        let UserRecord { username, display_name, created_ms, picture, system, .. } = record;
+        Self { user_id, username, display_name, created_ms, picture, system }
     }
 }
 

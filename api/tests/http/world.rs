@@ -410,7 +410,11 @@ impl World {
             headers.push((name, value));
             body = rest;
         }
-        let bearer = caller.map(|caller| format!("Bearer {}", self.value(&format!("{caller}.token"))));
+        // An application's rows begin with its name too.
+        let bearer = caller.map(|caller| match self.names.get(&format!("{caller}.basic")) {
+            Some(basic) => format!("Basic {basic}"),
+            None => format!("Bearer {}", self.value(&format!("{caller}.token"))),
+        });
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         self.client.ask(method, path, &headers, body)
     }

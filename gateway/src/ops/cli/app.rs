@@ -1,4 +1,5 @@
-//! `rookery app`: the applications that may send notifications through a store, by a node that has it open.
+//! `rookery app`: the applications that may send notifications through a store, or use its server API, by a node that has it
+//! open.
 //!
 //! Owns the table and what is said of a secret. What they are the node says.
 
@@ -33,9 +34,13 @@ pub(super) struct CreateArgs {
     /// What it is called in lists
     name: String,
 
-    /// What it may do: send, read; both unless given
+    /// What it may do: send and read notifications, server for all of the server API; send,read unless given
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',')]
     scopes: Vec<String>,
+
+    /// Whether it is a backend that uses the server API: send, read and server
+    #[arg(long, conflicts_with = "scopes")]
+    server: bool,
 
     /// Users that it may notify a day; not limited unless given
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -83,7 +88,9 @@ pub(super) struct EventsArgs {
 
 pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
     match command {
-        AppCommand::Create(CreateArgs { name, scopes, quota, settings }) => {
+        AppCommand::Create(CreateArgs { name, scopes, server, quota, settings }) => {
+            let all = ["send", "read", "server"].map(str::to_owned).to_vec();
+            let scopes = if *server { &all } else { scopes };
             let wanted = json!({"name": name, "scopes": scopes, "quota_a_day": quota});
             let made = asked(settings, "POST", "/admin/apps", &wanted.to_string())?;
             print(&with_secret(&made))?;
@@ -98,7 +105,7 @@ pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
         }
         AppCommand::Revoke(KeyArgs { key, settings }) => {
             let revoked = asked(settings, "POST", &format!("/admin/apps/{key}/revoke"), "")?;
-            print(&format!("{} ({}) may notify nobody any more\n", word(&revoked["key"]), word(&revoked["name"])))?;
+            print(&format!("{} ({}) may do nothing any more\n", word(&revoked["key"]), word(&revoked["name"])))?;
         }
         AppCommand::Events(EventsArgs { key, url, off: _, settings }) => {
             let app = asked(settings, "POST", &format!("/admin/apps/{key}/events"), &json!({"url": url}).to_string())?;
