@@ -114,10 +114,10 @@ async fn over_kills_of_the_node_each_message_arrives_once_and_in_order() {
     fs::create_dir(&data).expect("a directory");
     let ports = Ports::free();
     let mut node = Some(Node::start(&data, &ports, &[]));
-    let api = Api::new(ports.api()).expect("it needs no TLS");
+    let api = Api::new(ports.api_url()).expect("it needs no TLS");
     let two = Two::new(&api).await;
-    let (ann, ann_events) = start(vec![ports.api()], &two.ann, &place.path().join("ann"));
-    let (bob, bob_events) = start(vec![ports.api()], &two.bob, &place.path().join("bob"));
+    let (ann, ann_events) = start(vec![ports.api_url()], &two.ann, &place.path().join("ann"));
+    let (bob, bob_events) = start(vec![ports.api_url()], &two.bob, &place.path().join("bob"));
     let (mut ann_told, mut ann_live) = follow(ann_events);
     let (mut bob_told, mut bob_live) = follow(bob_events);
     // Without a cursor a device begins at the newest: from here on nothing is missed.
@@ -173,9 +173,9 @@ async fn over_a_takeover_each_message_arrives_once_and_in_order() {
         let own = [format!("--node.name=node-{at}"), Node::links(ports)];
         nodes.push(Some(Node::start(&data, ports, &[&shared[..], &own].concat())));
     }
-    let api = Api::new(ports[0].api()).expect("it needs no TLS");
+    let api = Api::new(ports[0].api_url()).expect("it needs no TLS");
     let two = Two::new(&api).await;
-    let apis = || ports.iter().map(Ports::api).collect();
+    let apis = || ports.iter().map(Ports::api_url).collect();
     let (ann, ann_events) = start(apis(), &two.ann, &place.path().join("ann"));
     let (bob, bob_events) = start(apis(), &two.bob, &place.path().join("bob"));
     let (_ann_told, mut ann_live) = follow(ann_events);
@@ -211,15 +211,15 @@ async fn an_application_that_fetches_nothing_is_answered_and_misses_nothing() {
     fs::create_dir(&data).expect("a directory");
     let ports = Ports::free();
     let _node = Node::start(&data, &ports, &[]);
-    let api = Api::new(ports.api()).expect("it needs no TLS");
+    let api = Api::new(ports.api_url()).expect("it needs no TLS");
     let two = Two::new(&api).await;
     let mut bounds = Bounds::default();
     bounds.events = 20;
     let token = two.ann.token.clone();
-    let config = Config::new(ports.api(), "slow", move |_| std::future::ready(Ok(token.clone()))).bounds(bounds);
+    let config = Config::new(ports.api_url(), "slow", move |_| std::future::ready(Ok(token.clone()))).bounds(bounds);
     let (ann, mut events) = Client::start(config).expect("the configuration works");
     while !matches!(events.next().await, Some(Event::Connection(Connection::Live { .. }))) {}
-    let (bob, _bob_events) = start(vec![ports.api()], &two.bob, &place.path().join("bob"));
+    let (bob, _bob_events) = start(vec![ports.api_url()], &two.bob, &place.path().join("bob"));
     for number in 0..MESSAGES {
         let operation = Operation::Send(number.to_string().into());
         bob.submit(two.channel, operation).await.expect("the outbox takes it");
@@ -295,12 +295,12 @@ async fn what_a_program_took_before_it_was_killed_arrives_once_and_in_order() {
     fs::create_dir(&data).expect("a directory");
     let ports = Ports::free();
     let mut node = Some(Node::start(&data, &ports, &[]));
-    let api = Api::new(ports.api()).expect("it needs no TLS");
+    let api = Api::new(ports.api_url()).expect("it needs no TLS");
     let two = Two::new(&api).await;
     let directory = place.path().join("ann");
     let (mut taken, mut told) = (Vec::new(), Vec::new());
     for life in 0..LIVES - 1 {
-        let mut program = Program::start(life, usize::MAX, &ports.api(), &two, &directory);
+        let mut program = Program::start(life, usize::MAX, &ports.api_url(), &two, &directory);
         program.until_taken(20);
         // The second half of each life but the last has no node, so that the next finds an outbox.
         node.take().expect("it runs").kill();
@@ -310,13 +310,13 @@ async fn what_a_program_took_before_it_was_killed_arrives_once_and_in_order() {
         told.push(life_told);
         node = Some(Node::start(&data, &ports, &[]));
     }
-    let mut program = Program::start(LIVES - 1, 10, &ports.api(), &two, &directory);
+    let mut program = Program::start(LIVES - 1, 10, &ports.api_url(), &two, &directory);
     while program.read() {}
     assert!(program.child.wait().expect("it is our child").success(), "the last life ends by itself");
     taken.extend(program.taken);
     told.push(program.told);
 
-    let (bob, _events) = start(vec![ports.api()], &two.bob, &place.path().join("bob"));
+    let (bob, _events) = start(vec![ports.api_url()], &two.bob, &place.path().join("bob"));
     let held = loop {
         // It is connecting still.
         match bob.history(two.channel, Window::Newest, 1).await {

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use rookery_client::{Api, Error, Login};
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,22 +23,29 @@ pub(crate) fn program() -> PathBuf {
 /// Where a node listens, in each of its lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Ports {
-    api: u16,
-    ws: u16,
+    pub(crate) api: u16,
+    pub(crate) ws: u16,
     internal: u16,
     links: u16,
 }
 
 impl Ports {
-    /// Four that are free now, and are nobody's but this process's guess.
+    /// Four that are free, below those that the system gives to whoever asks for any: between two lives of a node nobody takes
+    /// them.
     pub(crate) fn free() -> Self {
-        let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();
-        let port = |at: usize| listeners[at].local_addr().expect("it has an address").port();
-        Self { api: port(0), ws: port(1), internal: port(2), links: port(3) }
+        static DRAWN: AtomicU16 = AtomicU16::new(0);
+        loop {
+            // Tests of one process count, processes differ by their numbers.
+            let place = std::process::id().wrapping_mul(97) + u32::from(DRAWN.fetch_add(4, Ordering::Relaxed));
+            let first = 15_000 + u16::try_from(place % 16_000).expect("below 16,000");
+            if (0..4).all(|offset| TcpListener::bind(("127.0.0.1", first + offset)).is_ok()) {
+                return Self { api: first, ws: first + 1, internal: first + 2, links: first + 3 };
+            }
+        }
     }
 
     /// The address of its HTTP API.
-    pub(crate) fn api(&self) -> String {
+    pub(crate) fn api_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.api)
     }
 
