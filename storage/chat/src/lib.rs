@@ -13,6 +13,7 @@
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
+//! imports      history of other chats, with its times
 //! clock        the time that upkeep goes by                               share      which node does what of upkeep
 //! ```
 
@@ -28,6 +29,7 @@ pub mod dedup;
 pub mod devices;
 mod fields;
 pub mod history;
+pub mod imports;
 pub mod inbox;
 pub mod keys;
 pub mod mentions;

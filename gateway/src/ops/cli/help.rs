@@ -170,6 +170,31 @@ minute after the message, or now if that is past:
 USER and FROM are names and ids, times are UTC. The node must be stopped, but on a cluster. Nothing is changed. An item
 that nobody fetched goes a day after it was due.";
 
+pub(super) const IMPORT_SLACK_EXAMPLES: &str = "\
+Examples:
+  What Slack exports for administrators, into the store of a node that is stopped:
+      rookery import slack export.zip --data /var/lib/rookery
+
+  Users who will sign in by tokens of an issuer whose namespace is `company`, and whose ids there are Slack's:
+      rookery import slack export.zip --namespace company --config rookery.toml
+
+Users keep their ids as external ids, channels of up to 500 members are groups, larger ones are large channels whose history
+everybody sees, conversations of two are direct channels. Threads are replies. Files are named and not fetched, reactions and
+edits of before are not taken over. All counts as read. It may be interrupted and begun again, also with a later export: what
+is there already stays as it is. No node may have the store open meanwhile, of whichever engine.";
+
+pub(super) const IMPORT_LINES_EXAMPLES: &str = "\
+Examples:
+  rookery import lines chat.jsonl --data /var/lib/rookery
+
+Each line is one of these, and names only what came before it:
+  {\"user\": {\"id\": \"u1\", \"display_name\": \"Ann\", \"picture\": \"https://…\"}}
+  {\"channel\": {\"id\": \"c1\", \"kind\": \"group\", \"title\": \"Team\", \"members\": [\"u1\", \"u2\"], \"created_ms\": 1618000000000}}
+  {\"message\": {\"channel\": \"c1\", \"id\": \"m1\", \"from\": \"u1\", \"sent_ms\": 1618000000200, \"body\": \"Hi\", \"reply_to\": \"m0\"}}
+
+`kind` is direct, group or large; messages of a channel come in their order. It stops at the first line that it cannot take,
+with its number: mend it and begin again. What is there already stays as it is, so a file may also be continued later.";
+
 pub(super) const STORE_ACCOUNTS_EXAMPLES: &str = "\
 Examples:
   1,000 accounts in a store that no node has open, and sessions of them without a password's cost:

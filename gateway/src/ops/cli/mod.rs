@@ -7,6 +7,7 @@ mod app;
 mod ask;
 mod gentoken;
 mod help;
+mod import;
 mod nodes;
 mod notify;
 mod settings;
@@ -28,6 +29,7 @@ use crate::telemetry::logs::Logs;
 
 use app::AppCommand;
 use gentoken::{GentokenArgs, gentoken};
+use import::ImportCommand;
 use nodes::{DrainArgs, NodesArgs, drain, nodes};
 use notify::NotifyCommand;
 use settings::Settings;
@@ -79,6 +81,9 @@ enum Command {
     /// Look into a store that no node has open
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Take over users, channels and messages of another chat, with their times, into a store that no node has open
+    #[command(subcommand)]
+    Import(ImportCommand),
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +124,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::App(command) => app::app(&command),
         Command::Notify(command) => notify::notify(&command),
         Command::Store(command) => command.run(),
+        Command::Import(command) => command.run(),
     }
 }
 

@@ -110,6 +110,14 @@ pub async fn enter<E: Engine>(engine: &E, external: &External, wall: UnixMs) -> 
     })
 }
 
+/// Finds the account of a name, or makes it, with what is said of it.
+///
+/// # Errors
+/// 101 if it is deactivated; the store's, and damage. Asking again is safe.
+pub async fn ensure_external<E: Engine>(engine: &E, external: &External, wall: UnixMs) -> Result<UserId, LayerError> {
+    commit!(engine, Begin::Fresh, |tx, _| account(&mut tx, external, wall).await)
+}
+
 async fn known<T: Transaction>(
     tx: &T,
     external: &External,

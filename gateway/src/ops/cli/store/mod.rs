@@ -21,6 +21,8 @@ use futures_lite::future;
 use crate::config::{Config, Mode};
 use crate::store::{self, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
+pub(super) use progress::Progress;
+
 use super::help;
 use super::settings::Settings;
 

@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 /// How often the line is written again.
 const EVERY: Duration = Duration::from_millis(200);
 
-pub(super) struct Progress {
+pub(in crate::ops::cli) struct Progress {
     terminal: bool,
     shown: Instant,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(in crate::ops::cli) fn new() -> Self {
         Self { terminal: io::stderr().is_terminal(), shown: Instant::now() }
     }
 
     /// Shows what `line` says, if it is time to.
-    pub(super) fn show(&mut self, line: impl FnOnce() -> String) {
+    pub(in crate::ops::cli) fn show(&mut self, line: impl FnOnce() -> String) {
         if self.terminal && self.shown.elapsed() >= EVERY {
             self.shown = Instant::now();
             self.write(&line());
         }
     }
 
-    pub(super) fn clear(&self) {
+    pub(in crate::ops::cli) fn clear(&self) {
         if self.terminal {
             self.write("");
         }
