@@ -1,4 +1,6 @@
-//! Lists the files of the web page, so that a file which is put into `page/` is served without being named elsewhere.
+//! Lists the files of the web page, so that a file which is put into `web/` is served without being named elsewhere.
+//!
+//! `web/rookery-client` is a link to `clients/js/src`, of which browsers need all but what is for Node.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,11 +8,12 @@ use std::{env, fs, io};
 
 /// Extensions of the files that browsers ask for; `package.json` only tells Node how to read the tests.
 const SERVED: [&str; 4] = ["html", "js", "css", "svg"];
-const TESTS: &str = "tests";
+const NOT_SERVED: [&str; 2] = ["tests", "rookery-client/node"];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../web");
+    println!("cargo::rerun-if-changed=../clients/js/src");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../web");
     let mut files = Vec::new();
     collect(&root, &mut files)?;
@@ -30,7 +33,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            if !path.ends_with(TESTS) {
+            if !NOT_SERVED.iter().any(|folder| path.ends_with(folder)) {
                 collect(&path, files)?;
             }
         } else if path.extension().is_some_and(|extension| SERVED.iter().any(|served| extension == *served)) {

@@ -1,63 +1,69 @@
-// Starts the page: who it is, what it held, then the model, the screen and the connection.
+// Starts the page: who it is, what it held, then the model, the client and the screen.
 //
 // ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel. No token is ever in an address.
 
 import * as account from "./client/account.js";
-import { Connection } from "./client/connection.js";
-import * as held from "./client/held.js";
+import { Held, sweep } from "./client/held.js";
 import { Model } from "./client/model.js";
 import * as push from "./client/push.js";
+import * as reach from "./client/reach.js";
+import { standing } from "./client/standing.js";
+import { Client } from "./rookery-client/index.js";
 import { Screen } from "./view/screen.js";
 import { signForm } from "./view/sign.js";
 
 const WHY_KEY = "rookery.why";
-const SAVE_MS = 500;
 
 async function chat() {
   const { device } = account.current();
   const model = new Model(account, {
-    changed: () => { screen.changed(); save(); },
+    changed: () => { screen.changed(); held.changed(); },
     heard: (message) => screen.heard(message),
     gone: (channelId) => screen.gone(channelId),
     looking: (channelId) => screen.looking(channelId),
   });
+  const held = new Held(device, () => model.kept());
+  model.restore(await held.load());
+  sweep();
 
-  // Channels and the cursor after them, in one piece.
-  let saving = null;
-  const save = () => {
-    saving ??= setTimeout(() => {
-      saving = null;
-      if (!connection.stopped) held.save(device, { cursor: connection.cursor, channels: model.kept() });
-    }, SAVE_MS);
-  };
-  const before = await held.load(device);
-  if (before) model.restore(before.channels);
-  held.sweep();
+  const client = new Client({
+    api: account.api,
+    token: account.token,
+    // What is held and what is not answered yet outlives a reload, but not what is being written.
+    choose: () => reach.choose(() => {
+      if (screen.isWriting()) screen.state("the servers have changed: reload this page to go on", false);
+      else location.reload();
+    }),
+    // Each tab is a device of its own; a copied one is its original's, and shares the connection.
+    deviceId: device,
+    tabs: device,
+    store: held,
+    clientName: "web",
+  });
+  model.use(client);
+  reach.watch();
 
   const leave = async (why) => {
-    connection.stop();
+    await client.stop();
     await push.leave().catch(() => {});
-    await Promise.all([account.signOut(), held.drop(device)]);
+    await Promise.all([account.signOut(), held.drop()]);
     sessionStorage.clear();
     if (why) sessionStorage.setItem(WHY_KEY, why);
     location.replace(location.pathname);
   };
   const screen = new Screen(model, account, push, () => leave());
-  const connection = new Connection(before?.cursor ?? null, {
-    state: (text, live) => screen.state(text, live),
-    live: () => model.live().catch((error) => screen.state(error.message, false)),
-    lost: () => model.lost(),
-    push: (kind, fields) => model.push(kind, fields),
-    forget: () => model.forget(),
-    // What is held and what is not answered yet outlives it, but not what is being written.
-    stale: () => {
-      if (screen.isWriting()) screen.state("the servers have changed: reload this page to go on", false);
-      else location.reload();
-    },
-    signedOut: leave,
+  let wasLive = false;
+  client.on("state", (state) => {
+    const { words, live, why } = standing(state);
+    if (wasLive && !live) model.lost();
+    wasLive = live === true;
+    if (!words) return void leave(why);
+    screen.state(words, live);
+    if (live) model.live().catch((error) => screen.state(error.message, false));
+    return undefined;
   });
-  model.connection = connection;
   screen.draw();
+  await client.start();
 
   push.listen({ looking: (channelId) => screen.looking(channelId), open: (channelId) => screen.go(channelId) });
   push.renew().catch(() => {});

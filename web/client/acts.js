@@ -1,49 +1,40 @@
-// What the user does to messages: writes, edits, deletes, reacts. Each becomes an entry of the outbox.
+// What the user does to messages: writes, edits, deletes, reacts. The client's outbox carries it.
 //
-// Owns how a deed is named and what its answer means here. A deed's own event may come before its answer or after: both say
-// the same, and `Channel` takes either.
+// Owns what an answer means here. A deed's own event may come before its answer or after: both say the same, and `Channel`
+// takes either.
 
-import { uuid7 } from "./ids.js";
-import { Outbox } from "./outbox.js";
 import { mentioned } from "./text.js";
 
 const STALE = 122;
 
 export class Acts {
-  constructor(model, ask) {
+  constructor(model, client) {
     this.model = model;
-    this.outbox = new Outbox({
-      ask,
-      answered: (entry, reply) => this.answered(entry, reply),
-      refused: (entry) => this.refused(entry),
-      changed: (channelId) => model.on.changed(channelId),
-    });
-  }
-
-  /** Takes a deed on: it is shown at once, and sent when there is a connection. Its id has the server's time. */
-  act(command, idField, fields) {
-    const nowMs = this.model.connection.serverNow();
-    const id = uuid7(nowMs);
-    this.outbox.add(command, { ...fields, [idField]: id }, id, nowMs);
+    this.client = client;
+    client.on("outgoing", (outcome) => this.became(outcome));
   }
 
   write(channelId, body, replyTo) {
     const mentions = mentioned(body, this.model.people.membersOf(channelId).list);
-    const extra = { ...(replyTo && { reply_to: replyTo }), ...(mentions.length && { mentions }) };
-    this.act("send", "client_msg_id", { channel_id: channelId, body, ...extra });
+    this.client.send(channelId, body, { replyTo, mentions });
   }
 
   /** `message` as the user saw it: if it was changed elsewhere since, the edit is refused. */
-  edit({ channel_id, seq, revision }, body) {
-    this.act("edit", "op_id", { channel_id, seq, base_revision: revision, body });
+  edit(message, body) {
+    this.client.edit(message, body);
   }
 
-  delete({ channel_id, seq }) {
-    this.act("delete", "op_id", { channel_id, seq });
+  delete(message) {
+    this.client.delete(message);
   }
 
-  react({ channel_id, seq }, emoji, on) {
-    this.act("react", "op_id", { channel_id, seq, emoji, on });
+  react(message, emoji, on) {
+    this.client.react(message, emoji, on);
+  }
+
+  /** What is not answered of a channel, oldest first: `{id, command, fields, problem?, code?}`. A problem waits for the user. */
+  waiting(channelId) {
+    return this.client.outgoing(channelId).map(({ id, command, fields, error }) => ({ id, command, fields, problem: error?.message, code: error?.code }));
   }
 
   /** Whether an edit was refused because the message was changed elsewhere meanwhile. */
@@ -51,13 +42,28 @@ export class Acts {
     return entry.code === STALE;
   }
 
-  /** The user gives up what was refused. */
-  giveUp(entry) {
-    this.outbox.drop(entry.id);
-    this.model.on.changed(entry.fields.channel_id);
+  /** Tries what was refused again. */
+  again({ id }) {
+    this.find(id)?.retry();
   }
 
-  answered({ command, fields }, reply) {
+  /** The user gives up what was refused. */
+  giveUp({ id }) {
+    this.find(id)?.cancel();
+  }
+
+  find(id) {
+    return this.client.outgoing().find((outgoing) => outgoing.id === id);
+  }
+
+  /** An entry of the outbox has another state. */
+  became({ state, command, fields, reply, problem }) {
+    if (state === "sent") this.answered(command, fields, reply);
+    else if (state === "failed" && problem.code === STALE) this.look(fields);
+    this.model.on.changed(fields.channel_id);
+  }
+
+  answered(command, fields, reply) {
     const channel = this.model.channel(fields.channel_id);
     const known = channel.messages.get(fields.seq);
     switch (command) {
@@ -68,25 +74,22 @@ export class Acts {
         break;
       }
       case "edit":
-        if (known) channel.put({ ...known, ...reply, body: fields.body, edited_ms: this.model.connection.serverNow() });
+        if (known) channel.put({ ...known, ...reply, body: fields.body, edited_ms: this.client.serverNow() });
         break;
       case "delete": channel.deleted({ seq: fields.seq, revision: reply.revision }); break;
       case "react": channel.reacted({ ...fields, count: reply.count }, true); break;
     }
-    this.model.on.changed(fields.channel_id);
   }
 
-  /** A stale edit: the message as it is now is asked for, so that the user edits that. */
-  async refused(entry) {
-    if (!this.isStale(entry)) return;
-    const { fields } = entry;
-    const channel = this.model.channel(fields.channel_id);
+  /** After a stale edit: the message as it is now is asked for, so that the user edits that. */
+  async look({ channel_id, seq }) {
+    const channel = this.model.channel(channel_id);
     try {
-      const page = await this.model.connection.ask("history", { channel_id: fields.channel_id, around: fields.seq, limit: 1 });
+      const page = await this.client.history(channel_id, { around: seq, limit: 1 });
       page.messages.forEach((message) => channel.put(message, true));
     } catch {
       // Its event brings it too.
     }
-    this.model.on.changed(fields.channel_id);
+    this.model.on.changed(channel_id);
   }
 }

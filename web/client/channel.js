@@ -33,10 +33,9 @@ export class Channel {
     // What was said when it was opened, and what went wrong with that.
     this.opened = null;
     this.notice = "";
-    // What is being asked for: a page; quoted messages; whether a mark is on its way.
+    // What is being asked for: a page; quoted messages.
     this.loading = null;
     this.asked = new Set();
-    this.marking = false;
   }
 
   get unread() {

@@ -14,6 +14,8 @@ const PAGE = 50;
 const RELIST_MS = 200;
 /** Members up to which everybody is told who has read: in larger groups nobody is. */
 const SMALL_GROUP = 20;
+/** What is pushed, as PROTOCOL names it. */
+const PUSHES = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing"];
 /** Channels whose messages are kept over a reload. */
 const KEPT_CHANNELS = 50;
 
@@ -26,17 +28,25 @@ export class Model {
     this.account = account;
     this.userId = account.current().user_id;
     this.on = on;
-    this.connection = null;
+    this.client = null;
     this.open = null;
     this.channels = new Map();
-    const ask = (command, fields) => this.connection.ask(command, fields);
     const changed = (channelId) => on.changed(channelId);
     this.people = new People(account.http, changed);
     this.groups = new Groups(account.http);
-    this.acts = new Acts(this, ask);
-    this.presence = new Presence({
-      ask, changed, tell: (command, fields) => this.connection.tell(command, fields), wanted: () => this.wanted(),
-    });
+  }
+
+  /** Stands on a client, which is started later. */
+  use(client) {
+    this.client = client;
+    this.acts = new Acts(this, client);
+    this.presence = new Presence({ client, changed: (channelId) => this.on.changed(channelId), wanted: () => this.wanted() });
+    for (const kind of PUSHES) client.on(kind, (fields) => this.push(kind, fields));
+    client.on("lost", () => this.forget());
+  }
+
+  get isLive() {
+    return this.client?.state.state === "live";
   }
 
   me() {
@@ -81,9 +91,8 @@ export class Model {
 
   // The connection comes and goes.
 
-  /** What came while there was no connection is pushed now; what was done goes out. */
+  /** What came while there was no connection is pushed now. */
   async live() {
-    this.acts.outbox.resume();
     if (this.open) this.look(this.open);
     await this.loadChannels();
     // Not of the essence: who is a friend is asked for, so that friends' presence is watched.
@@ -134,21 +143,21 @@ export class Model {
     if (before && before !== id) {
       this.channel(before).opened = null;
       this.presence.write(before, false);
-      if (this.connection.live) this.connection.ask("close", { channel_id: before }).catch(() => {});
+      this.client.close(before).catch(() => {});
     }
     this.open = id;
     if (!id) return;
     const channel = this.channel(id);
     channel.divider = channel.unread ? Math.max(channel.read_seq, channel.floor) : null;
     channel.jump = null;
-    if (this.connection?.live) this.look(id);
+    if (this.isLive) this.look(id);
   }
 
   /** Asks for what is not held of the channel that is looked at, and tells the server that it is. */
   async look(id) {
     const channel = this.channel(id);
     channel.notice = "";
-    const failed = (what) => (error) => { if (this.connection.live) channel.notice = `${what}: ${error.message}`; };
+    const failed = (what) => (error) => { if (this.isLive) channel.notice = `${what}: ${error.message}`; };
     await Promise.all([this.follow(channel).catch(failed("Messages")), this.meet(channel).catch(failed("Members"))]);
     this.on.changed(id);
   }
@@ -158,8 +167,7 @@ export class Model {
     const { channel_id, kind } = channel;
     if (!channel.tail || kind === "large" || channel.tail.to < channel.head_seq) await this.page(channel, "newest", {});
     if (this.open !== channel_id) return;
-    const after = kind === "large" ? { after_seq: channel.tail.to } : {};
-    channel.opened = await this.connection.ask("open", { channel_id, ...after });
+    channel.opened = await this.client.open(channel_id, kind === "large" ? { afterSeq: channel.tail.to } : {});
     channel.grow(channel.opened.head_seq);
     channel.read(channel.opened.read_seq);
     for (const { user_id, read_seq } of channel.opened.reads ?? []) this.otherRead(channel, user_id, read_seq);
@@ -174,7 +182,7 @@ export class Model {
 
   async page(channel, direction, window) {
     while (channel.loading) await channel.loading.catch(() => {});
-    channel.loading = this.connection.ask("history", { channel_id: channel.channel_id, limit: PAGE, ...window });
+    channel.loading = this.client.history(channel.channel_id, { limit: PAGE, ...window });
     try {
       channel.takePage(direction, await channel.loading);
     } finally {
@@ -212,9 +220,9 @@ export class Model {
   /** The message that another one answers. It is asked for if it is not held. */
   quoted(channel, seq) {
     const held = channel.messages.get(seq);
-    if (!held && !channel.asked.has(seq) && this.connection.live) {
+    if (!held && !channel.asked.has(seq) && this.isLive) {
       channel.asked.add(seq);
-      this.connection.ask("history", { channel_id: channel.channel_id, around: seq, limit: 1 })
+      this.client.history(channel.channel_id, { around: seq, limit: 1 })
         .then((page) => {
           page.messages.forEach((message) => channel.put(message, true));
           this.on.changed(channel.channel_id);
@@ -225,25 +233,17 @@ export class Model {
   }
 
   /** The user has seen what is here of this channel, up to its end. */
-  async markRead(id) {
+  markRead(id) {
     const channel = this.channel(id);
     const seen = channel.tail?.to ?? 0;
-    if (seen <= channel.read_seq || channel.marking || !this.connection?.live) return;
-    channel.marking = true;
-    try {
-      const { read_seq } = await this.connection.ask("mark", { channel_id: id, read_seq: seen });
-      channel.read(read_seq);
-      this.on.changed(id);
-    } catch {
-      // The next look at the channel marks it again.
-    } finally {
-      channel.marking = false;
-    }
+    if (seen <= channel.read_seq || !this.isLive) return;
+    channel.read(seen);
+    this.client.mark(id, seen).catch(() => {});
+    this.on.changed(id);
   }
 
   search(query, channelId, cursor) {
-    const within = { ...(channelId && { channel_id: channelId }), ...(cursor && { cursor }) };
-    return this.connection.ask("search", { query, limit: 20, ...within });
+    return this.client.search(query, { channelId: channelId ?? undefined, cursor });
   }
 
   /** Messages that name this account, newest first. */
@@ -280,7 +280,6 @@ export class Model {
     channel.arrived(message);
     this.presence.typing({ channel_id: message.channel_id, user_id: message.from, on: false });
     if (message.from === this.me()) {
-      this.acts.outbox.drop(message.client_msg_id);
       channel.read(message.seq);
     } else if (isNew) {
       this.on.heard(message);

@@ -86,12 +86,6 @@ export function nameAt(text, caret) {
 /** Characters as the server counts them. */
 export const chars = (text) => [...text].length;
 
-/** A text whose lone surrogates, which no UTF-8 can hold, are U+FFFD. */
-export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, "\uFFFD");
-
-/** JSON that the server takes: every text in it is well formed. */
-export const json = (value) => JSON.stringify(value, (_, field) => (typeof field === "string" ? wellFormed(field) : field));
-
 const segmenter = new Intl.Segmenter();
 
 /** The beginning of a text, at most so many UTF-16 units of it, never a part of a character as a reader sees one. */

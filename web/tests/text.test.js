@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { beginning, json, mentioned, pieces, preview, wellFormed } from "../client/text.js";
+import { beginning, mentioned, pieces, preview } from "../client/text.js";
+import { json, wellFormed } from "../rookery-client/index.js";
 
 const ANN = { user_id: "1", username: "ann" };
 

@@ -2,7 +2,8 @@
 //
 // Owns the text field with its drafts, and what it is for at the moment. Names of members are completed by `names.js`.
 
-import { chars, preview, wellFormed } from "../client/text.js";
+import { chars, preview } from "../client/text.js";
+import { wellFormed } from "../rookery-client/index.js";
 import { byId } from "./dom.js";
 import { Names } from "./names.js";
 
@@ -70,8 +71,9 @@ export class Composer {
     const body = wellFormed(this.field.value.trim());
     if (!body || !model.open) return;
     const length = chars(body);
-    if (length > model.connection.bodyCharsMax) {
-      this.problem.textContent = `This is ${length} characters long; ${model.connection.bodyCharsMax} are allowed.`;
+    const most = model.client.state.body_chars_max ?? Infinity;
+    if (length > most) {
+      this.problem.textContent = `This is ${length} characters long; ${most} are allowed.`;
       return;
     }
     if (!purpose.edit) model.acts.write(model.open, body, purpose.reply?.seq);

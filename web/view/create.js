@@ -1,6 +1,6 @@
 // A new conversation: with one user, a group, or a large channel.
 
-import { uuid7 } from "../client/ids.js";
+import { uuid7 } from "../rookery-client/index.js";
 import { carryOut, el } from "./dom.js";
 
 const KINDS = {

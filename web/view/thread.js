@@ -87,7 +87,7 @@ export class Thread {
   /** What stands in the list: days, the line before what is new, messages, what waits to be sent. */
   rows(channel) {
     const { model, doings } = this;
-    const entries = model.acts.outbox.of(channel.channel_id);
+    const entries = model.acts.waiting(channel.channel_id);
     const rows = [];
     const shown = channel.shown();
     const firstNew = firstUnread(channel, shown);
@@ -197,7 +197,7 @@ export class Thread {
   /** Tries what was refused again. A stale edit is taken up anew, on the message as it is now. */
   again(entry) {
     const { acts } = this.model;
-    if (!acts.isStale(entry)) return acts.outbox.again(entry.id);
+    if (!acts.isStale(entry)) return acts.again(entry);
     acts.giveUp(entry);
     const now = this.channel().messages.get(entry.fields.seq);
     return now && this.composer.edit(now, entry.fields.body);

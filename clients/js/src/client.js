@@ -22,6 +22,7 @@ const DEVICE = "device";
  * @property {import("./tokens.js").TokenCallback} token
  * @property {string | string[]} [url] sockets of nodes, `ws://HOST:PORT/connection/websocket`; if absent, nodes are asked for at `apiUrl`
  * @property {string | string[]} [apiUrl] `http://HOST:PORT` of one node or several, "" for the page's own; without it there is no `api`
+ * @property {Api} [api] in the place of one that is made of `apiUrl`
  * @property {string} [deviceId] 1 to 64 of `[A-Za-z0-9_-]`; if absent, one is made and kept in the store
  * @property {import("./store.js").Store} [store] the account's own; if absent, the database "rookery" in browsers, and elsewhere memory
  * @property {any} [WebSocket] constructor of sockets where the platform has none
@@ -36,14 +37,14 @@ export class Client extends Emitter {
   constructor(options) {
     super();
     if (typeof options.token !== "function") throw new TypeError("new Client({ token }) needs a function that gives an access token");
-    if (options.url === undefined && options.apiUrl === undefined) throw new TypeError("new Client({ url }) or ({ apiUrl }): where is the server?");
+    if (options.url === undefined && options.apiUrl === undefined && !options.api) throw new TypeError("new Client({ url }) or ({ apiUrl }): where is the server?");
     this.options = options;
     /** @type {import("./store.js").Store & { name?: string }} */
     this.store = options.store ?? ("indexedDB" in globalThis ? new IndexedDbStore() : new MemoryStore());
-    this.nodes = new Nodes(options.apiUrl ?? []);
     this.token = singleFlight(options.token);
     /** HTTP, if `apiUrl` was given. */
-    this.api = new Api({ nodes: this.nodes, token: this.token });
+    this.api = options.api ?? new Api({ nodes: new Nodes(options.apiUrl ?? []), token: this.token });
+    this.nodes = this.api.nodes;
     this.deviceId = options.deviceId ?? "";
     this.tab = deviceId("tab");
     /** How it stands with the server, as it was told last. @type {import("./connection.js").State} */
@@ -359,10 +360,10 @@ export class Client extends Emitter {
 
   /** @private */
   async choose() {
-    const { url, apiUrl } = this.options;
+    const { url, apiUrl, api } = this.options;
     const given = [url ?? []].flat().map((each) => ({ url: each }));
     let servers = given;
-    if (apiUrl !== undefined) {
+    if (apiUrl !== undefined || api) {
       try {
         servers = await this.api.servers();
       } catch (error) {

@@ -41,6 +41,7 @@ const pause = (value, otherwise) => (typeof value === "number" && value >= 0 ? M
  * @property {"connecting" | "live" | "waiting" | "ended"} state
  * @property {string} [user_id] of `live`: whose device this is
  * @property {string} [url] of `live`: the node's socket
+ * @property {number} [body_chars_max] of `live`: how long a message may be
  * @property {boolean} [resumed] of `live`: whether it goes on from a cursor, so that nothing was missed
  * @property {number} [retry_ms] of `waiting`: until the next attempt
  * @property {number} [code] why the last connection closed: of PROTOCOL section 7, or 1006

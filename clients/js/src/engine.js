@@ -211,7 +211,7 @@ export class Engine {
 
   /** @param {import("./connection.js").State} state */
   told(state) {
-    this.state = { ...state, ...(state.state === "live" && { user_id: this.userId, url: this.connection.url }) };
+    this.state = { ...state, ...(state.state === "live" && { user_id: this.userId, url: this.connection.url, body_chars_max: this.connection.bodyCharsMax }) };
     void this.emit("state", this.state);
   }
 

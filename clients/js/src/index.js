@@ -5,6 +5,7 @@ export { Api } from "./api.js";
 export { Client } from "./client.js";
 export { BadInput, Gone, NotKept, Problem, Refused } from "./errors.js";
 export { deviceId, uuid7 } from "./ids.js";
+export { json, wellFormed } from "./json.js";
 export { Outgoing } from "./outgoing.js";
 export { IndexedDbStore, MemoryStore } from "./store.js";
 

@@ -4,7 +4,7 @@
 
 import { WebSocket } from "ws";
 import { Client } from "../src/index.js";
-import { FileStore } from "../src/file-store.js";
+import { FileStore } from "../src/node/file-store.js";
 
 const { urls, store, token, channelId, to } = JSON.parse(process.argv[2]);
 const client = new Client({ url: urls, store: new FileStore(store), WebSocket, token: () => token });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
-import { FileStore } from "../src/file-store.js";
+import { FileStore } from "../src/node/file-store.js";
 import { Client, MemoryStore, uuid7 } from "../src/index.js";
 import { uuidMs } from "../src/ids.js";
 import { Known } from "../src/known.js";

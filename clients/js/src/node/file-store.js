@@ -87,4 +87,4 @@ export class FileStore {
   }
 }
 
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../store.js").Store} Store */

@@ -1,13 +1,13 @@
-// Where a page goes when its node is gone.
+// Where a client goes when its node is gone.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Api } from "../src/index.js";
 
-globalThis.sessionStorage = { getItem: () => JSON.stringify({ token: "t" }), setItem() {}, removeItem() {} };
 globalThis.location = { origin: "http://page", pathname: "/" };
 
-const { http } = await import("../client/account.js");
-const { broke, choose, forbidden, opened, wouldReach } = await import("../client/nodes.js");
+const api = new Api({ url: "", token: () => "t" });
+const { nodes } = api;
 
 /** Nodes by name, `page` among them. */
 const servers = (names) => names.split(" ").map((name) => ({ url: `ws://${name}`, api_url: `http://${name}` }));
@@ -21,16 +21,16 @@ async function asked(method, dead, headers = {}) {
     if (dead.split(" ").includes(tried.at(-1))) throw new TypeError("Failed to fetch");
     return { ok: true, status: 200, text: async () => "{}" };
   };
-  const answer = await http(method, "/v1/me", undefined, headers).then(() => "answered", (problem) => problem.message);
+  const answer = await api.call(method, "/v1/me", undefined, headers).then(() => "answered", (problem) => problem.message);
   return `${tried.join(" ")}: ${answer}`;
 }
 
-test("what the page's own node does not answer any more another one does", async () => {
-  choose(servers("a b page"));
+test("what a page's own node does not answer any more another one does", async () => {
+  nodes.choose(servers("a b page"));
   assert.equal(await asked("GET", ""), "page: answered");
   assert.equal(await asked("GET", "page"), "page a: answered");
   assert.equal(await asked("GET", "page"), "a: answered", "who answered last is asked first");
-  choose(servers("b c"));
+  nodes.choose(servers("b c"));
   assert.equal(await asked("GET", "page a"), "a page b: answered");
   // What may have happened already is left to whoever asked, and the next request goes elsewhere.
   assert.equal(await asked("POST", "b"), "b: the server cannot be reached");
@@ -39,47 +39,33 @@ test("what the page's own node does not answer any more another one does", async
 });
 
 test("of the nodes that are named the best is tried that has not just failed", () => {
-  const check = (names, expected) => assert.equal(choose(servers(names)), `ws://${expected}`);
+  const check = (names, expected) => assert.equal(nodes.choose(servers(names)), `ws://${expected}`);
   check("a b c", "a");
-  broke("ws://a");
+  nodes.broke("ws://a");
   check("a b c", "b");
-  broke("ws://b");
-  broke("ws://c");
+  nodes.broke("ws://b");
+  nodes.broke("ws://c");
   check("b a c", "b");
-  broke("ws://b");
+  nodes.broke("ws://b");
   check("b a c", "a");
-  opened();
+  nodes.opened();
   check("b a c", "b");
 });
 
 test("of a node whose socket says nothing HTTP is asked last", async () => {
-  choose(servers("a b page"));
+  nodes.choose(servers("a b page"));
   assert.equal(await asked("GET", ""), "page: answered");
-  broke("ws://page");
+  nodes.broke("ws://page");
   assert.equal(await asked("GET", ""), "a: answered");
-  opened();
+  nodes.opened();
 });
 
 test("a node that the page may not connect to is not tried while there is another", async () => {
-  forbidden("ws://d/connection");
-  assert.equal(choose(servers("d a")), "ws://a");
-  broke("ws://a");
-  assert.equal(choose(servers("d a")), "ws://a");
-  forbidden("ws://a");
-  assert.equal(choose(servers("d a")), undefined);
-  assert.equal(choose(servers("d a b")), "ws://b");
-});
-
-test("a page is loaded anew only for a policy that names a node", async () => {
-  const check = async (policy, expected) => {
-    globalThis.fetch = async () => {
-      if (policy === undefined) throw new TypeError("Failed to fetch");
-      return { headers: new Headers({ "content-security-policy": policy }) };
-    };
-    assert.equal(await wouldReach(servers("d e")), expected, policy);
-  };
-  await check("default-src 'none'; connect-src 'self' ws://a ws://e; base-uri 'none'", true);
-  await check("default-src 'none'; connect-src 'self' ws://e", true);
-  await check("default-src 'none'; connect-src 'self' ws://a ws://e1; base-uri 'none'", false);
-  await check(undefined, false);
+  nodes.forbidden("ws://d/connection");
+  assert.equal(nodes.choose(servers("d a")), "ws://a");
+  nodes.broke("ws://a");
+  assert.equal(nodes.choose(servers("d a")), "ws://a");
+  nodes.forbidden("ws://a");
+  assert.equal(nodes.choose(servers("d a")), undefined);
+  assert.equal(nodes.choose(servers("d a b")), "ws://b");
 });
