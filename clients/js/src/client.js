@@ -13,6 +13,8 @@ import { Outgoing } from "./outgoing.js";
 import { IndexedDbStore, MemoryStore } from "./store.js";
 import { Alone, Tabs, canShare } from "./tabs.js";
 import { singleFlight } from "./tokens.js";
+import { poll } from "./transport/poll.js";
+import { sse } from "./transport/sse.js";
 import { websocket } from "./transport/websocket.js";
 
 const DEVICE = "device";
@@ -26,6 +28,7 @@ const DEVICE = "device";
  * @property {string} [deviceId] 1 to 64 of `[A-Za-z0-9_-]`; if absent, one is made and kept in the store
  * @property {import("./store.js").Store} [store] the account's own; if absent, the database "rookery" in browsers, and elsewhere memory
  * @property {any} [WebSocket] constructor of sockets where the platform has none
+ * @property {("websocket" | "sse" | "poll")[]} [transports] in the order in which they are tried; all of them unless given
  * @property {boolean | string} [tabs] whether tabs share one connection, or the name under which: by default those of one store and device
  * @property {string} [clientName] is told to the account's other devices
  * @property {() => Promise<string>} [choose] the socket to try, in the place of `url`
@@ -296,7 +299,7 @@ export class Client extends Emitter {
     const engine = new Engine({
       store: this.store,
       deviceId: this.deviceId,
-      transports: [websocket(this.options.WebSocket)],
+      transports: (this.options.transports ?? ["websocket", "sse", "poll"]).map((name) => this.transport(name)),
       choose: this.options.choose ?? (() => this.choose()),
       token: this.token,
       clientName: this.options.clientName ?? "js",
@@ -316,6 +319,16 @@ export class Client extends Emitter {
     engine.of(this.tab).users = this.watching;
     await engine.start();
     return engine;
+  }
+
+  /** @param {string} name @private */
+  transport(name) {
+    switch (name) {
+      case "websocket": return websocket(this.options.WebSocket);
+      case "sse": return sse();
+      case "poll": return poll();
+      default: throw new TypeError(`no transport ${name}`);
+    }
   }
 
   /** @param {{ state: any, outgoing: any[], isNew: boolean }} leader @private */

@@ -30,6 +30,11 @@ const RETRY = { base_ms: 500, cap_ms: 20_000 };
 const PAUSE_MS_MAX = 3_600_000;
 /** Commands without an answer beyond which a node reads no further (PROTOCOL section 5), less some for what cannot wait. */
 const ASKED_MAX = 240;
+/** Connections in a row that did not come about, after which the next transport is tried. */
+const TRIES = 3;
+/** How long a lesser transport is used before the first is tried again: it may be that there was no node at all. Doubles up to the second. */
+const UPWARD_MS = 15_000;
+const UPWARD_MS_MAX = 600_000;
 /** Lines in a row that no server says, after which it is left. */
 const BAD_MAX = 20;
 
@@ -97,6 +102,11 @@ export class Connection {
     this.hadFresh = false;
     this.running = false;
     this.live = false;
+    /** Which transport is used, how often it has not come about since it last did, and since when a lesser one is used. */
+    this.level = 0;
+    this.unopened = 0;
+    this.lesserSinceMs = 0;
+    this.upwardMs = UPWARD_MS;
     /** Counts attempts, so that what belongs to an earlier one is told apart. */
     this.attempts = 0;
     /** @type {import("./transport/websocket.js").Link | undefined} */
@@ -173,6 +183,7 @@ export class Connection {
   leave(code, isBroken = false) {
     if (!this.running || !this.link) return;
     if (isBroken) this.nodes.broke(this.url);
+    if (isBroken && !this.live) this.unmade();
     this.hangUp();
     this.later({ code });
   }
@@ -213,8 +224,13 @@ export class Connection {
     });
     this.url = url;
     this.pulse.open(this.pingMs / 2);
+    if (this.level > 0 && Date.now() - this.lesserSinceMs >= this.upwardMs) {
+      // One attempt: where that fails the lesser one is used again, and for longer.
+      this.upwardMs = Math.min(UPWARD_MS_MAX, 2 * this.upwardMs);
+      this.use(0, TRIES - 1);
+    }
     try {
-      this.link = this.transports[0].open({
+      this.link = this.transports[this.level].open({
         url, hello, wanted: this.on.wanted,
         onLine: (line) => { if (!isStale()) this.hear(line); },
         onClose: (closed) => { if (!isStale()) this.closed(closed); },
@@ -228,11 +244,36 @@ export class Connection {
   }
 
   /**
+   * Uses another transport from now on.
+   *
+   * @param {number} level
+   * @param {number} unopened how often it has not come about before: few more attempts are given to what did not lately
+   */
+  use(level, unopened) {
+    if (this.level === 0) this.lesserSinceMs = Date.now();
+    this.level = level;
+    this.unopened = unopened;
+  }
+
+  /** Tries the first transport again after a while, if this connection lasts. */
+  upward() {
+    if (this.level === 0) {
+      this.upwardMs = UPWARD_MS;
+      return;
+    }
+    const { attempts } = this;
+    const timer = setTimeout(() => { if (this.attempts === attempts) this.leave(1000); }, this.upwardMs);
+    /** @type {any} */ (timer).unref?.();
+  }
+
+  /**
    * @param {any} reply
    * @param {boolean} isResumed
    */
   welcomed(reply, isResumed) {
     this.failures = 0;
+    this.unopened = 0;
+    this.upward();
     this.hadFresh = false;
     this.retry = { base_ms: pause(reply.retry?.base_ms, RETRY.base_ms), cap_ms: pause(reply.retry?.cap_ms, RETRY.cap_ms) };
     this.clockOffsetMs = reply.server_time_ms - Date.now();
@@ -323,7 +364,10 @@ export class Connection {
     const { attempts } = this;
     try {
       const token = await this.token({ fresh: true });
-      if (this.attempts === attempts) await this.ask("refresh", { token });
+      if (this.attempts !== attempts) return;
+      // What is no socket keeps the token that it began with.
+      if (this.transports[this.level].name === "websocket") await this.ask("refresh", { token });
+      else this.leave(TOKEN_EXPIRED);
     } catch (error) {
       // The server closes with 3005 when the time is over, and connecting again asks for a fresh one.
       if (!(error instanceof Gone)) this.on.bad(error);
@@ -345,6 +389,7 @@ export class Connection {
   /** @param {{ code: number, reason: string, opened: boolean }} closed */
   closed({ code, reason }) {
     if (code === BROKEN) this.nodes.broke(this.url);
+    if (code === BROKEN && !this.live) this.unmade();
     this.hangUp();
     // A token that was not taken may be an old one; one that was just made is refused for good.
     if (code === TOKEN_EXPIRED || code === BAD_TOKEN) return this.renew({ code, reason });
@@ -357,6 +402,12 @@ export class Connection {
     if (this.hadFresh && why.code !== TOKEN_EXPIRED) return this.end({ ...why, signed_out: true });
     this.wantsFresh = true;
     return this.later(why);
+  }
+
+  /** A connection has gone before it was one: after a few the next transport is tried, and after the last one the first. */
+  unmade() {
+    this.unopened += 1;
+    if (this.unopened >= TRIES && this.transports.length > 1) this.use((this.level + 1) % this.transports.length, 0);
   }
 
   /** Nothing more of this connection is heard, and what was asked on it is not answered. */

@@ -20,8 +20,9 @@ async function until(is, what) {
 
 test("the conformance rows", { skip: noBrowser, timeout: 240_000 }, async (t) => {
   const told = new Map();
-  const browser = await startBrowser(t, directory(t));
+  const browser = await startBrowser(t, directory());
   const page = await browser.open(`${await serve(t)}/tests/harness.html`, (text) => {
+    assert.ok(!text.startsWith("exception"), text);
     const { name, kind, detail } = JSON.parse(text);
     told.get(name)(kind, detail);
   });
@@ -77,7 +78,7 @@ test("what is written without a node outlives the page and kill -9 of the browse
   let node = await startNode(t, { extra: ["--listen.allowed_origins", "*"] });
   const { ann, channelId, bodies } = await users(node);
   const url = `${await serve(t)}/tests/harness.html`;
-  const profile = directory(t);
+  const profile = directory();
   let browser = await startBrowser(t, profile);
   let page = await browser.open(url);
   await startClient(page, node, ann.token);
@@ -106,7 +107,7 @@ test("tabs of one device share a connection, and when the one that has it goes t
   const node = await startNode(t, { extra: ["--listen.allowed_origins", "*"] });
   const { ann, channelId, bodies } = await users(node);
   const url = `${await serve(t)}/tests/harness.html`;
-  const browser = await startBrowser(t, directory(t));
+  const browser = await startBrowser(t, directory());
   const tabs = [];
   for (let at = 0; at < 3; at += 1) {
     const page = await browser.open(url);

@@ -67,11 +67,14 @@ export async function startBrowser(t, profile) {
   };
   t.after(kill);
 
-  /** Opens a page and waits until `globalThis.rookery` is there. `told` hears what it says by `tell(text)`. */
-  const open = async (url, told = () => {}) => {
+  /** Opens a page and waits until `ready` holds in it. `told` hears what it says by `tell(text)`. */
+  const open = async (url, told = () => {}, ready = "globalThis.rookery") => {
     const { targetId } = await send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
-    listeners.set(sessionId, (method, params) => { if (method === "Runtime.bindingCalled") told(params.payload); });
+    listeners.set(sessionId, (method, params) => {
+      if (method === "Runtime.bindingCalled") told(params.payload);
+      if (method === "Runtime.exceptionThrown") told(`exception: ${params.exceptionDetails.exception?.description ?? params.exceptionDetails.text}`);
+    });
     const ask = (method, params = {}) => send(method, params, sessionId);
     await ask("Runtime.enable");
     await ask("Runtime.addBinding", { name: "tell" });
@@ -84,7 +87,7 @@ export async function startBrowser(t, profile) {
     const load = async () => {
       await ask("Page.navigate", { url });
       for (;;) {
-        if (await evaluate("Boolean(globalThis.rookery)").catch(() => false)) return;
+        if (await evaluate(`Boolean(${ready})`).catch(() => false)) return;
         await new Promise((resolve) => { setTimeout(resolve, 20); });
       }
     };

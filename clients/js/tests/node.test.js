@@ -57,7 +57,7 @@ test("the example of the README chats", { skip: noNode, timeout: 120_000 }, asyn
   const [ann, bob] = await Promise.all([user(t, [node], "ann"), user(t, [node], "bob")]);
   const channelId = await group(ann, bob);
   const example = fileURLToPath(new URL("../examples/chat.js", import.meta.url));
-  const child = spawn(process.execPath, [example, node.api, "ann", "correct horse battery", channelId], { cwd: directory(t), stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [example, node.api, "ann", "correct horse battery", channelId], { cwd: directory(), stdio: ["pipe", "pipe", "inherit"] });
   t.after(() => child.kill("SIGKILL"));
   let said = "";
   child.stdout.on("data", (data) => { said += data; });
@@ -140,7 +140,7 @@ test("kill -9 of the client and of the node: what its store took is there, once 
   const [ann, bob] = await Promise.all([user(t, [node], "ann"), user(t, [node], "bob")]);
   const channelId = await group(ann, bob);
   const token = await ann.account.token({ fresh: false });
-  const options = { urls: [node.url], store: directory(t), token, channelId };
+  const options = { urls: [node.url], store: directory(), token, channelId };
   let kept = 0;
   for (const dies of ["client", "client", "node", "both", "client"]) {
     const { said, kill } = sender(t, { ...options, to: 10_000 });

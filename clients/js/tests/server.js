@@ -20,10 +20,10 @@ export const noCluster = noNode || (existsSync(besides("fdb-standin")) ? false :
 /** The environment without anybody's configuration of a node. */
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROOKERY_")));
 
-/** A temporary directory that goes with the test. */
-export function directory(t) {
+/** A temporary directory, which goes when all who might write to it are gone. */
+export function directory() {
   const path = mkdtempSync(join(tmpdir(), "rookery-js-"));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  process.once("exit", () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
   return path;
 }
 
@@ -48,7 +48,7 @@ async function run(t, program, args, ready) {
  *
  * @param {import("node:test").TestContext} t
  */
-export async function startNode(t, { data = directory(t), extra = [], at = { api: "127.0.0.1:0", ws: "127.0.0.1:0" } } = {}) {
+export async function startNode(t, { data = directory(), extra = [], at = { api: "127.0.0.1:0", ws: "127.0.0.1:0" } } = {}) {
   const args = ["run", "--shards", "1", "--api", at.api, "--ws", at.ws, "--internal", "127.0.0.1:0", "--data", data, ...extra];
   const { child, ended, found } = await run(t, BINARY, args, (line) => /^ready api=(\S+) ws=(\S+)/u.exec(line));
   const [, api, ws] = found;
@@ -62,7 +62,7 @@ export async function startNode(t, { data = directory(t), extra = [], at = { api
 
 /** Nodes of one cluster, by their names. */
 export async function startCluster(t, names) {
-  const place = directory(t);
+  const place = directory();
   const clusterFile = join(place, "fdb.cluster");
   spawnStore(t, clusterFile);
   for (let waited = 0; !existsSync(clusterFile); waited += 20) {

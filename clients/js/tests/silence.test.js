@@ -35,7 +35,7 @@ async function start() {
   sockets = [];
   asked = [];
   mock.timers.enable({ apis: ["setTimeout"] });
-  const client = new Client({ url: "ws://node/", token: () => "t", store: new MemoryStore(), WebSocket: Socket, deviceId: "d" });
+  const client = new Client({ url: "ws://node/", token: () => "t", store: new MemoryStore(), WebSocket: Socket, deviceId: "d", transports: ["websocket"] });
   await client.start();
   await settled();
   return client;

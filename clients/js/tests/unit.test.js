@@ -181,8 +181,8 @@ test("an id has the time that it was made at", () => {
   assert.equal(uuidMs(uuid7(1_767_225_600_123)), 1_767_225_600_123);
 });
 
-test("a store in a directory: what was put is there for the next one, in order", async (t) => {
-  const path = directory(t);
+test("a store in a directory: what was put is there for the next one, in order", async () => {
+  const path = directory();
   const store = new FileStore(path);
   await Promise.all([...Array.from({ length: 20 }, (_, at) => store.put("cursor", `c${at}`)), store.put("outbox/2", { a: "ü" }), store.put("outbox/1", [1])]);
   await store.delete("outbox/none");
