@@ -26,7 +26,7 @@ const DEVICE = "device";
  * @property {string | string[]} [apiUrl] `http://HOST:PORT` of one node or several, "" for the page's own; without it there is no `api`
  * @property {Api} [api] in the place of one that is made of `apiUrl`
  * @property {string} [deviceId] 1 to 64 of `[A-Za-z0-9_-]`; if absent, one is made and kept in the store
- * @property {import("./store.js").Store} [store] the account's own; if absent, the database "rookery" in browsers, and elsewhere memory
+ * @property {import("./store.js").Store} [store] the account's own; if absent, the database "rookery-client" in browsers, and elsewhere memory
  * @property {any} [WebSocket] constructor of sockets where the platform has none
  * @property {("websocket" | "sse" | "poll")[]} [transports] in the order in which they are tried; all of them unless given
  * @property {boolean | string} [tabs] whether tabs share one connection, or the name under which: by default those of one store and device

@@ -46,8 +46,8 @@ const TABLE = "rookery";
 
 /** A database of the browser: one for each account. @implements {Store} */
 export class IndexedDbStore {
-  /** @param {string} [name] of the database: "rookery", and the user, where several use this browser */
-  constructor(name = "rookery") {
+  /** @param {string} [name] of the database: the user is a part of it where several use this browser */
+  constructor(name = "rookery-client") {
     this.name = name;
     /** @type {Promise<IDBDatabase> | undefined} */
     this.opening = undefined;

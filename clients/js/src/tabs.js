@@ -6,6 +6,7 @@
 // answered is made again of the next leader, which is safe, since each has its id or only asks.
 
 import { BadInput, Gone, NotKept, Refused } from "./errors.js";
+import { isObject } from "./shapes.js";
 
 const CALLS_MAX = 1000;
 /** Functions of the engine that another tab may call. */
@@ -155,8 +156,9 @@ export class Tabs {
     this.channel?.postMessage(message);
   }
 
-  /** What another tab says. @param {any} message */
+  /** What another tab says, if it is one of ours. @param {any} message */
   heard(message) {
+    if (!isObject(message)) return;
     if (this.engine) {
       if (message.hello) this.announce();
       else if (message.name && CALLS.includes(message.name)) this.serve(message);

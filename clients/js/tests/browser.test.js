@@ -134,3 +134,29 @@ test("tabs of one device share a connection, and when the one that has it goes t
   assert.equal((await ann.api.devices()).length, 1);
   for (const tab of tabs.slice(1)) assert.deepEqual(await tab.evaluate(`states.filter(({ state }) => state === "ended")`), []);
 });
+
+test("a page that the browser keeps for the way back has no connection meanwhile, and another tab goes on", { skip: noBrowser || noNode, timeout: 240_000 }, async (t) => {
+  const node = await startNode(t, { extra: ["--listen.allowed_origins", "*"] });
+  const { ann, channelId, bodies } = await users(node);
+  const url = `${await serve(t)}/tests/harness.html`;
+  const browser = await startBrowser(t, directory());
+  const [one, two] = [await browser.open(url), await browser.open(url)];
+  await startClient(one, node, ann.token);
+  await isLive(one);
+  await startClient(two, node, ann.token);
+  await isLive(two);
+  const leads = (page) => page.evaluate("Boolean(client.group.engine)");
+  assert.deepEqual([await leads(one), await leads(two)], [true, false]);
+  const says = (page, kind) => page.evaluate(`window.dispatchEvent(new PageTransitionEvent("${kind}", { persisted: true }))`);
+  await says(one, "pagehide");
+  await until(() => leads(two), "the other one leads");
+  await isLive(two);
+  await send(two, channelId, 1, 3);
+  await until(async () => (await bodies()).length === 3, "sent by the other one");
+  assert.equal(await leads(one), false);
+  await says(one, "pageshow");
+  await send(one, channelId, 4, 6);
+  await until(async () => (await bodies()).length === 6, "and by this one again");
+  assert.deepEqual(await bodies(), numbers(1, 6));
+  for (const page of [one, two]) await until(() => page.evaluate(`["4", "5", "6"].every((body) => seen.includes(body))`), "both see them");
+});
