@@ -124,10 +124,10 @@ test("tabs of one device share a connection, and when the one that has it goes t
   const history = await tabs[2].evaluate(`client.history(${JSON.stringify(channelId)}, { limit: 200 })`);
   assert.equal(history.messages.length, 60);
   // The tab that leads ends while another one writes.
-  const writing = send(tabs[1], channelId, 301, 340);
+  const writing = send(tabs[2], channelId, 301, 340);
   await tabs[0].close();
   await writing;
-  await send(tabs[2], channelId, 341, 345);
+  await send(tabs[1], channelId, 341, 345);
   for (const tab of tabs.slice(1)) await until(() => tab.evaluate("seen.length === 105 && client.outgoing().length === 0"), "all in each tab");
   assert.deepEqual(of(await bodies(), 3), numbers(301, 345).map(Number));
   assert.equal(new Set(await bodies()).size, 105);

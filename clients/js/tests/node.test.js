@@ -143,7 +143,7 @@ test("kill -9 of the client and of the node: what its store took is there, once 
   const options = { urls: [node.url], store: directory(), token, channelId };
   let kept = 0;
   for (const dies of ["client", "client", "node", "both", "client"]) {
-    const { said, kill } = sender(t, { ...options, to: 10_000 });
+    const { said, kill } = sender(t, { ...options, from: kept + 1, to: 10_000 });
     const before = kept;
     await until(() => said.kept >= before + 40, `40 more before the end of the ${dies}`);
     if (dies !== "client") await node.kill();
@@ -152,7 +152,7 @@ test("kill -9 of the client and of the node: what its store took is there, once 
     if (dies !== "client") node = await node.again();
     kept = said.kept;
   }
-  const last = sender(t, { ...options, to: kept + 10 });
+  const last = sender(t, { ...options, from: kept + 1, to: kept + 10 });
   await until(() => last.said.sent === kept + 10, "the last ones");
   assert.deepEqual(await history(bob.client, channelId), numbers(kept + 10));
   await until(() => bob.seen.length >= kept + 10, "bob is told of all");
