@@ -300,7 +300,11 @@ fn every_file_of_the_page_is_served() {
             assert_eq!(answer.header("content-type"), "text/javascript; charset=utf-8", "{name}");
         }
     }
-    assert_eq!(client.ask("GET", "/rookery-client/index.js", &[], "").status, 200, "the client that the page stands on");
+    assert_eq!(
+        client.ask("GET", "/rookery-client/index.js", &[], "").status,
+        200,
+        "the client that the page stands on"
+    );
     assert_eq!(client.ask("GET", "/rookery-client/node/file-store.js", &[], "").status, 404, "what is for Node alone");
 }
 
