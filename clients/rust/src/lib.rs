@@ -57,6 +57,7 @@ pub use client::Client;
 pub use config::{Bounds, BoxFuture, Config, Endpoint, TokenError, TokenNeed, Tokens};
 pub use error::{Code, Ended, Error, Refusal, StoreError};
 pub use events::{Connection, Event, Events};
+pub use http::Method;
 pub use message::{
     ChannelId, ChannelKind, HistoryPage, MemberChange, Message, Opened, OperationId, PresenceEntry, PresenceState,
     ReadMark, Role, Search, SearchHit, SearchPage, Seq, SnapshotChannel, Tally, UserId, Window,

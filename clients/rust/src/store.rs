@@ -99,7 +99,7 @@ impl Store for MemoryStore {
 
 /// A store in a directory, which survives kill -9 and a loss of power.
 ///
-/// `cursor` is the cursor, `device` a device id of its own, `outbox/ORDER-ID.json` one operation each. A file is written
+/// A directory is one device of one account: for another account take another. `cursor` is the cursor, `device` a device id of its own, `outbox/ORDER-ID.json` one operation each. A file is written
 /// beside its place, synced, and renamed, so that it is whole or not there. `lock` is held while the store is open: of two
 /// processes on one directory the second is an error.
 #[derive(Debug)]
