@@ -9,6 +9,8 @@ use crate::error::{Code, Ended, Error, Refusal};
 use crate::events::{Connection, Event, Place};
 use crate::message::{ChannelId, UserId};
 
+/// For how long a token is new: it may be used much later, after an outage, and has expired by then.
+const RENEWED_MS: u64 = 60_000;
 /// Addresses of the HTTP API that are remembered.
 const APIS_MAX: usize = 16;
 
@@ -57,7 +59,8 @@ impl Session {
         let waits = matches!(self.stage, Stage::Fetching);
         match result {
             Ok(token) => {
-                self.renewed = self.need == TokenNeed::Refused;
+                let refused = self.need == TokenNeed::Refused && !matches!(self.stage, Stage::Live);
+                self.renewed_ms = refused.then_some(now.ms);
                 self.need = TokenNeed::Connect;
                 self.token = Some(token.clone());
                 match self.stage {
@@ -138,7 +141,7 @@ impl Session {
             Err(error) => return self.give_up(now, &format!("the node's welcome is none: {error}")),
         };
         self.stage = Stage::Live;
-        (self.failures, self.renewed) = (0, false);
+        (self.failures, self.renewed_ms) = (0, None);
         self.failed.clear();
         self.retry = connected.retry;
         self.limits = connected.limits;
@@ -169,7 +172,9 @@ impl Session {
                 self.tell_at(Some(Event::Reset), Some(Place::Nowhere), 0);
                 self.join(since_ms);
             }
-            Code::Unauthenticated | Code::TokenExpired if self.renewed => self.end(Ended::SignedOut { code: None }),
+            Code::Unauthenticated | Code::TokenExpired if self.is_renewed(now) => {
+                self.end(Ended::SignedOut { code: None })
+            }
             Code::Unauthenticated | Code::TokenExpired => {
                 self.token_refused();
                 self.pause(now, None, refusal.to_string());
@@ -187,6 +192,11 @@ impl Session {
         }
     }
 
+    /// Whether the token is new and was refused all the same: then the next one will be, too.
+    fn is_renewed(&self, now: Now) -> bool {
+        self.renewed_ms.is_some_and(|renewed_ms| now.ms - renewed_ms < RENEWED_MS)
+    }
+
     pub(super) fn token_refused(&mut self) {
         self.token = None;
         self.need = TokenNeed::Refused;
@@ -198,7 +208,7 @@ impl Session {
         }
         match code {
             3005 => self.token_refused(),
-            3500 if !self.renewed => self.token_refused(),
+            3500 if !self.is_renewed(now) => self.token_refused(),
             BROKEN => {
                 self.failed.insert(self.url.clone());
             }

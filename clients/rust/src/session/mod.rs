@@ -261,8 +261,8 @@ pub(crate) struct Session {
     need: TokenNeed,
     /// A token is being asked for beside the stage.
     fetching: bool,
-    /// The token in use was asked for because the one before was refused.
-    renewed: bool,
+    /// When the token in use was given, if that was because the one before was refused.
+    renewed_ms: Option<u64>,
 
     // How long.
     failures: u32,
@@ -328,7 +328,7 @@ impl Session {
             token: None,
             need: TokenNeed::Connect,
             fetching: false,
-            renewed: false,
+            renewed_ms: None,
             failures: 0,
             pause_ms: 0,
             retry: Retry::default(),

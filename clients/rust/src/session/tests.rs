@@ -271,6 +271,21 @@ fn connect_is_said_again_on_the_same_socket_where_there_is_time() {
 }
 
 #[test]
+fn a_new_token_that_is_refused_ends_the_client_and_an_old_one_does_not() {
+    let check = |row: &str| check(one(), row);
+    check("token t, opened, now, refused connect 109 0, 500 => leave, waits, token Refused");
+    check("token t, opened, refused connect 109 0, 500, token u, opened, now, refused connect 109 0 => leave, ended");
+    check("token t, closed 3500, 500, token u, now, closed 3500 => leave, ended");
+    // There was no node to take it for an hour: it has expired since.
+    let outage = "token t, opened, refused connect 109 0, 500, token u, 3600000, hurry, opened";
+    check(&format!("{outage}, now, refused connect 109 0 => leave, waits"));
+    // One that was refused in a live session was renewed there.
+    check(
+        "live, asks, refused history 109 0, token u, closed 3001, 500, opened, now, refused connect 109 0 => leave, waits",
+    );
+}
+
+#[test]
 fn a_node_that_drains_is_left_for_the_one_that_it_names() {
     let check = |row: &str| check(one(), row);
     check("live, now, drain 0 b => leave, dial b");
