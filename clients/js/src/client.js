@@ -18,6 +18,10 @@ import { sse } from "./transport/sse.js";
 import { websocket } from "./transport/websocket.js";
 
 const DEVICE = "device";
+/** Events of another tab that this one's listeners have not taken, beyond which it starts anew when they have. */
+const BEHIND_MAX = 5000;
+/** What is few, and nobody tells again. */
+const KEPT_EVENTS = ["state", "outgoing", "lost"];
 
 /**
  * @typedef {object} Options
@@ -61,8 +65,10 @@ export class Client extends Emitter {
     this.opened = new Map();
     /** @type {string[]} */
     this.watching = [];
-    /** Events of another tab, told one after the other. */
+    /** Events of another tab, told one after the other: how many wait, and whether some were left out. */
     this.telling = Promise.resolve();
+    this.behind = 0;
+    this.hasMissed = false;
     /** @type {import("./tabs.js").Group | undefined} */
     this.group = undefined;
     /** @type {AbortController | undefined} */
@@ -85,7 +91,12 @@ export class Client extends Emitter {
     });
     this.group = group;
     this.watchPage();
-    await group.start();
+    try {
+      await group.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   /** Ends the connection, and resolves when what was received is handed over and its cursor stored. What is not answered goes out after the next start. */
@@ -343,8 +354,20 @@ export class Client extends Emitter {
 
   /** An event of the tab that leads. @param {string} name @param {any} detail @private */
   followed(name, detail) {
+    if (this.behind >= BEHIND_MAX && !KEPT_EVENTS.includes(name)) {
+      this.hasMissed = true;
+      return;
+    }
     if (!this.known.takes(name, detail)) return;
-    this.telling = this.telling.then(() => this.take(name, detail, this.clockOffsetMs));
+    this.behind += 1;
+    this.telling = this.telling.then(async () => {
+      await this.take(name, detail, this.clockOffsetMs);
+      this.behind -= 1;
+      if (this.behind > 0 || !this.hasMissed) return;
+      this.hasMissed = false;
+      this.known.forget();
+      this.followed("lost", {});
+    });
   }
 
   /**

@@ -5,7 +5,7 @@
 // (PROTOCOL rules 1 and 6). One entry of a channel is on its way at a time: order holds without further thought (rule 7).
 // An entry that was refused for good keeps its place until somebody tries it again or gives it up; those behind it go on.
 
-import { Gone, NotKept, Refused } from "./errors.js";
+import { BadInput, Gone, NotKept, Refused } from "./errors.js";
 import { uuidMs } from "./ids.js";
 
 /** Entries, those that were refused among them. A person writes no more than this while away. */
@@ -64,7 +64,8 @@ export class Outbox {
     const read = await Promise.all(keys.map(async (key) => ({ key, entry: await this.store.get(key) })));
     for (const { key, entry } of read) {
       this.nextKey = Math.max(this.nextKey, Number(key.slice(PREFIX.length)) + 1);
-      if (entry) this.entries.push({ ...entry, key, isKept: true, isDone: false });
+      if (isWhole(entry)) this.entries.push({ ...entry, key, isKept: true, isDone: false });
+      else this.bad(new BadInput(`the store has an entry under ${key} that is none`));
     }
   }
 
@@ -215,6 +216,9 @@ export class Outbox {
     return this.entries.find((entry) => entry.id === id);
   }
 }
+
+/** Whether what the store gave is an entry. @param {any} entry */
+const isWhole = (entry) => typeof entry?.id === "string" && typeof entry.command === "string" && typeof entry.fields?.channel_id === "string";
 
 /**
  * @param {Held} entry

@@ -65,6 +65,8 @@ const REPLIES = {
   search: object({ hits: list(object({ channel_id: id, seq: count })) }),
 };
 
+const PAUSE_MS_MAX = 3_600_000;
+
 /** Characters of a line that is looked at; the server's longest are pages of history. */
 export const LINE_CHARS_MAX = 16 * 1024 * 1024;
 
@@ -89,7 +91,8 @@ export function envelope(line) {
   if (parsed.error === undefined) return { id: parsed.id, reply: parsed };
   const { code, message: why, temporary, retry_after_ms } = isObject(parsed.error) ? parsed.error : {};
   if (!count(code)) throw new BadInput(`an error without a code: ${line.slice(0, 80)}`);
-  const after = count(retry_after_ms) ? retry_after_ms : 0;
+  // A timer takes no more than 2^31 ms, and no server means more than an hour.
+  const after = count(retry_after_ms) ? Math.min(retry_after_ms, PAUSE_MS_MAX) : 0;
   return { id: parsed.id, error: { code, message: text(why) ? why : "", temporary: temporary === true, retry_after_ms: after } };
 }
 

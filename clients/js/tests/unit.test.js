@@ -8,6 +8,7 @@ import { Client, MemoryStore, uuid7 } from "../src/index.js";
 import { uuidMs } from "../src/ids.js";
 import { Known } from "../src/known.js";
 import { OUTBOX_MAX } from "../src/outbox.js";
+import { envelope } from "../src/shapes.js";
 import { singleFlight } from "../src/tokens.js";
 import { directory } from "./server.js";
 
@@ -168,6 +169,44 @@ test("what was told is remembered within bounds", () => {
   for (const { revisions } of known.channels.map.values()) assert.ok(revisions.map.size <= 200);
 });
 
+test("a tab that follows and does not keep up starts anew when it has", async () => {
+  const made = new Client({ url: "ws://127.0.0.1:9/", store: new MemoryStore(), WebSocket, token: () => "t" });
+  const told = [];
+  let free;
+  const held = new Promise((resolve) => { free = resolve; });
+  made.on("message", async () => { told.push("message"); await held; });
+  made.on("lost", () => told.push("lost"));
+  for (let seq = 1; seq <= 6000; seq += 1) made.followed("message", message(seq).message);
+  made.followed("outgoing", { state: "pending", id: "x", command: "send", fields: { channel_id: "7" } });
+  assert.ok(made.behind <= 5001, `${made.behind} wait`);
+  free();
+  await until(() => told.includes("lost"), "lost");
+  assert.equal(told.length, 5001);
+  assert.equal(made.outgoing().length, 1);
+  // What is told then is told again, whatever was told before.
+  made.followed("message", message(5).message);
+  await until(() => told.length === 5002, "told again");
+});
+
+test("a store that cannot be read, and one with something else in it", async (t) => {
+  const { url, sends } = await server(t);
+  const store = new MemoryStore();
+  const made = client(t, url, store);
+  const keys = store.keys.bind(store);
+  store.keys = async () => { throw new Error("it is locked"); };
+  await assert.rejects(made.start(), /it is locked/u);
+  store.keys = keys;
+  store.map.set("outbox/000000000003", null).set("outbox/000000000004", { id: 7 }).set("cursor", { no: "text" });
+  const errors = [];
+  made.on("error", ({ error }) => errors.push(error.name));
+  await made.start();
+  await until(() => made.state.state === "live", "live");
+  assert.deepEqual([errors, made.outgoing()], [["BadInput", "BadInput"], []]);
+  await made.send("7", "x").kept;
+  assert.deepEqual(await store.keys("outbox/"), ["outbox/000000000003", "outbox/000000000004", "outbox/000000000005"]);
+  await until(() => sends.length === 1, "sent");
+});
+
 test("a token is asked for once, however many want one", async () => {
   const asked = [];
   const token = singleFlight(async ({ fresh }) => { asked.push(fresh); await sleep(5); return `t${asked.length}`; });
@@ -175,6 +214,11 @@ test("a token is asked for once, however many want one", async () => {
   assert.deepEqual([got, asked], [["t1", "t1", "t1"], [true]]);
   assert.equal(await token({ fresh: false }), "t2");
   await assert.rejects(singleFlight(() => "")({ fresh: false }), TypeError);
+});
+
+test("a pause that no server means is not taken at its word", () => {
+  const pauses = ["1e15", "-5", "0.5", '"soon"', "null", "700"].map((pause) => envelope(`{"id":1,"error":{"code":114,"retry_after_ms":${pause}}}`).error.retry_after_ms);
+  assert.deepEqual(pauses, [3_600_000, 0, 0, 0, 0, 700]);
 });
 
 test("an id has the time that it was made at", () => {
