@@ -28,6 +28,7 @@ mod enums;
 pub mod event;
 mod flat;
 mod generated;
+pub mod hook;
 pub mod id;
 pub mod limits;
 pub mod mesh;

@@ -172,6 +172,16 @@ pub const TEMPLATE_VERSIONS_MAX: u32 = 50;
 pub const APP_SECRETS_MAX: usize = 2;
 /// Applications of a store.
 pub const APPS_MAX: u32 = 1_000;
+/// Webhooks of a store: each is one row more for everything that it wants, in the transaction that makes that.
+pub const HOOKS_MAX: u32 = 64;
+/// Webhooks of one application.
+pub const HOOKS_OF_APP_MAX: usize = 20;
+/// Channels that one webhook names.
+pub const HOOK_CHANNELS_MAX: usize = 100;
+/// Days for which what a webhook was told is kept, and after which one that takes nothing is paused.
+pub const HOOK_DAYS: u64 = 3;
+/// Calls of one webhook that its log shows.
+pub const HOOK_CALLS_MAX: u16 = 1_000;
 /// Bytes of a contact's address: subscriptions of browsers have some 500, tokens of FCM some 200.
 pub const CONTACT_BYTES_MAX: u32 = 4_096;
 /// How long a code that proves an address counts: ten minutes.

@@ -22991,6 +22991,258 @@ impl ::core::fmt::Debug for VariantRecord<'_> {
       ds.finish()
   }
 }
+pub enum HookRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Where an application is called with what happens in chat, and with what of it.
+pub struct HookRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for HookRecord<'a> {
+  type Inner = HookRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> HookRecord<'a> {
+  pub const VT_APP: ::flatbuffers::VOffsetT = 4;
+  pub const VT_URL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SECRET: ::flatbuffers::VOffsetT = 8;
+  pub const VT_EVENTS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_KINDS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CHANNELS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 16;
+  pub const VT_PAUSED_MS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_WAITS_MS: ::flatbuffers::VOffsetT = 20;
+  pub const VT_WHY: ::flatbuffers::VOffsetT = 22;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    HookRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args HookRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<HookRecord<'bldr>> {
+    let mut builder = HookRecordBuilder::new(_fbb);
+    if let Some(x) = args.waits_ms { builder.add_waits_ms(x); }
+    if let Some(x) = args.paused_ms { builder.add_paused_ms(x); }
+    builder.add_created_ms(args.created_ms);
+    builder.add_events(args.events);
+    builder.add_app(args.app);
+    if let Some(x) = args.why { builder.add_why(x); }
+    if let Some(x) = args.channels { builder.add_channels(x); }
+    builder.add_kinds(args.kinds);
+    if let Some(x) = args.secret { builder.add_secret(x); }
+    if let Some(x) = args.url { builder.add_url(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn app(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HookRecord::VT_APP, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn url(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HookRecord::VT_URL, None).unwrap()}
+  }
+  #[inline]
+  pub fn secret(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HookRecord::VT_SECRET, None).unwrap()}
+  }
+  #[inline]
+  pub fn events(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HookRecord::VT_EVENTS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn kinds(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(HookRecord::VT_KINDS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn channels(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(HookRecord::VT_CHANNELS, None)}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HookRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn paused_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HookRecord::VT_PAUSED_MS, None)}
+  }
+  #[inline]
+  pub fn waits_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HookRecord::VT_WAITS_MS, None)}
+  }
+  #[inline]
+  pub fn why(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HookRecord::VT_WHY, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for HookRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("app", Self::VT_APP, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("url", Self::VT_URL, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("secret", Self::VT_SECRET, true)?
+     .visit_field::<u64>("events", Self::VT_EVENTS, false)?
+     .visit_field::<u32>("kinds", Self::VT_KINDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("channels", Self::VT_CHANNELS, false)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<u64>("paused_ms", Self::VT_PAUSED_MS, false)?
+     .visit_field::<u64>("waits_ms", Self::VT_WAITS_MS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("why", Self::VT_WHY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct HookRecordArgs<'a> {
+    pub app: u64,
+    pub url: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub secret: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub events: u64,
+    pub kinds: u32,
+    pub channels: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub created_ms: u64,
+    pub paused_ms: Option<u64>,
+    pub waits_ms: Option<u64>,
+    pub why: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for HookRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    HookRecordArgs {
+      app: 0,
+      url: None, // required field
+      secret: None, // required field
+      events: 0,
+      kinds: 0,
+      channels: None,
+      created_ms: 0,
+      paused_ms: None,
+      waits_ms: None,
+      why: None,
+    }
+  }
+}
+
+pub struct HookRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HookRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_app(&mut self, app: u64) {
+    self.fbb_.push_slot::<u64>(HookRecord::VT_APP, app, 0);
+  }
+  #[inline]
+  pub fn add_url(&mut self, url: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HookRecord::VT_URL, url);
+  }
+  #[inline]
+  pub fn add_secret(&mut self, secret: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HookRecord::VT_SECRET, secret);
+  }
+  #[inline]
+  pub fn add_events(&mut self, events: u64) {
+    self.fbb_.push_slot::<u64>(HookRecord::VT_EVENTS, events, 0);
+  }
+  #[inline]
+  pub fn add_kinds(&mut self, kinds: u32) {
+    self.fbb_.push_slot::<u32>(HookRecord::VT_KINDS, kinds, 0);
+  }
+  #[inline]
+  pub fn add_channels(&mut self, channels: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HookRecord::VT_CHANNELS, channels);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(HookRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn add_paused_ms(&mut self, paused_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(HookRecord::VT_PAUSED_MS, paused_ms);
+  }
+  #[inline]
+  pub fn add_waits_ms(&mut self, waits_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(HookRecord::VT_WAITS_MS, waits_ms);
+  }
+  #[inline]
+  pub fn add_why(&mut self, why: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HookRecord::VT_WHY, why);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HookRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    HookRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<HookRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, HookRecord::VT_URL,"url");
+    self.fbb_.required(o, HookRecord::VT_SECRET,"secret");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for HookRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("HookRecord");
+      ds.field("app", &self.app());
+      ds.field("url", &self.url());
+      ds.field("secret", &self.secret());
+      ds.field("events", &self.events());
+      ds.field("kinds", &self.kinds());
+      ds.field("channels", &self.channels());
+      ds.field("created_ms", &self.created_ms());
+      ds.field("paused_ms", &self.paused_ms());
+      ds.field("waits_ms", &self.waits_ms());
+      ds.field("why", &self.why());
+      ds.finish()
+  }
+}
 }  // pub mod record
 }  // pub mod rookery
 

@@ -17,6 +17,8 @@
 //! | [`TemplateRecord`], [`VariantRecord`] | FlatBuffers |
 //! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`] | packed |
 //! | [`CodeRecord`], [`NoticeEventRecord`] | packed |
+//! | [`HookRecord`] | FlatBuffers |
+//! | [`HookedRecord`], [`HookCallRecord`] | packed: one an event and hook |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
 //! panics.
@@ -26,6 +28,7 @@ mod channel;
 mod device;
 mod fields;
 mod fixed;
+mod hook;
 mod inbox;
 mod message;
 mod node;
@@ -40,6 +43,7 @@ pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
 pub use device::{DeviceRecord, PresenceRecord};
 pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
+pub use hook::{HookCallRecord, HookRecord, HookedBody, HookedRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
 pub use node::NodeRecord;

@@ -13,11 +13,12 @@ use crate::limits::{
 };
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord, EventRecord,
-    MemberRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
+    HookCallRecord, HookedRecord, MemberRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
 any_fields! { EventRecord { channel, body } }
+any_fields! { HookedRecord { at_ms, body } }
 any_variants! { BodyRecord { Inline { (text) } Parts { parts bytes } } }
 /// Printable ASCII, up to so many bytes.
 fn printable(bytes_max: u32) -> impl Strategy<Value = String> {
@@ -140,6 +141,24 @@ impl Any for NoticeEventRecord {
                 at_ms,
                 device,
                 provider,
+                why,
+            })
+            .boxed()
+    }
+}
+
+/// Words as long as they may be.
+impl Any for HookCallRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let numbers = (any_value(), any_value(), any_value(), any_value(), any_value(), any_value());
+        (numbers, printable(NOTICE_WORDS_BYTES_MAX))
+            .prop_map(|((at_ms, partition, events, status, took_ms, channel), why)| Self {
+                at_ms,
+                partition,
+                events,
+                status,
+                took_ms,
+                channel,
                 why,
             })
             .boxed()

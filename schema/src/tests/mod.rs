@@ -10,6 +10,7 @@ macro_rules! with_all_records {
         $rows! {
             AppRecord ArrivalRecord BlockRecord ChannelRecord CodeRecord ContactRecord DeadRecord DedupRecord
             DeliveryRecord DeviceRecord EventRecord FenceRecord FirstNoticeRecord FriendRecord HeadRecord
+            HookCallRecord HookRecord HookedRecord
             IdempotencyRecord JobRecord MemberRecord MessageRecord NodeRecord NoticeEventRecord NoticeRecord
             PresenceRecord PushRecord ReadMarkRecord RefreshRecord SettingsRecord TalliesRecord TemplateRecord
             ToldRecord UserRecord VariantRecord
