@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 
 use schema::limits::{CLIENT_BYTES_MAX, DEVICES_OF_USER_MAX, FAMILIES_OF_DEVICE_MAX};
 use schema::page::SessionStart;
-use schema::record::DeviceRecord;
+use schema::record::{DeviceRecord, HookedBody};
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
 use super::accounts;
 use super::notices::contacts;
 use super::{ATTEMPTS_MAX, LayerError, commit, inbox, read, stamp_of, unreadable};
+use crate::hooks::Hooks;
 use crate::keys;
+use kv::join;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -49,24 +51,32 @@ pub struct Connecting {
 /// again is safe.
 pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) -> Result<SessionStart, LayerError> {
     let (committed, cursor) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
             let newest = tx.read_version().await?;
             let cursor = inbox::start(engine.generation(), newest, connecting.cursor).map_err(LayerError::from)?;
-            note(&mut tx, connecting, wall).await?;
+            note(&mut tx, connecting, wall, attempt.maybe_committed).await?;
             Ok::<_, Abort<LayerError>>((tx, cursor))
         })
         .await?;
     Ok(SessionStart { cursor, stamp: stamp_of(committed.stamp) })
 }
 
-async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs) -> Result<(), LayerError> {
+async fn note<T: Transaction>(
+    tx: &mut T,
+    connecting: &Connecting,
+    wall: UnixMs,
+    maybe_committed: bool,
+) -> Result<(), LayerError> {
     let &Connecting { user, ref device, family, .. } = connecting;
     let key = keys::device(user, device);
-    let rows = tx.get_all(&[key.clone(), accounts::login_key(user, family)]).await?;
+    let wanted = [key.clone(), accounts::login_key(user, family)];
+    let rows = async { tx.get_all(&wanted).await.map_err(LayerError::from) };
+    let (rows, hooks) = join::both(rows, Hooks::read(tx)).await?;
     if !accounts::login_counts(family, rows[1].as_ref()) {
         return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
     }
     let before = unreadable::refuse_some(&key, rows[0].as_ref(), DeviceRecord::decode)?;
+    let is_told = maybe_committed && before.as_ref().is_some_and(|before| before.connected_ms == wall);
     if before.is_none() {
         drop_oldest(tx, user, family).await?;
     }
@@ -84,6 +94,9 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
         stamp: Stamp::default(),
     };
     tx.set_versionstamped_value(&key, &record.encode_before_stamp(), &[]);
+    if !is_told {
+        hooks.tell_of_user(tx, user, wall, HookedBody::Connected { user, device: device.as_str().to_owned() });
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
 //! imports      history of other chats, with its times
 //! clock        the time that upkeep goes by                               share      which node does what of upkeep
+//! hooks        what applications' servers are told of all that happens
 //! ```
 
 pub mod accounts;
@@ -29,6 +30,7 @@ pub mod dedup;
 pub mod devices;
 mod fields;
 pub mod history;
+pub mod hooks;
 pub mod imports;
 pub mod inbox;
 pub mod keys;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use schema::mesh::LiveEvent;
 use schema::record::FenceRecord;
-use schema::{ChannelId, Epoch, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
+use schema::{ChannelId, Epoch, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs};
 
 use super::chain::Link;
 use super::decide::{Verdict, decide};
@@ -22,6 +22,7 @@ use super::operation::{self, Proof};
 use super::prefetch::Prefetch;
 use super::rows::{Rows, Wanted};
 use super::{Queued, moving};
+use crate::hooks::Hooks;
 use crate::keys;
 use crate::packed::{self, BatchRow};
 use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable, unreadable};
@@ -45,6 +46,8 @@ pub struct Batch {
     pub(super) number: u64,
     pub(super) terms: Terms,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
+    /// The hooks that count, if they were read lately.
+    pub(super) hooks: Option<Arc<Hooks>>,
     /// The version at which the first attempt may read, instead of asking for the newest.
     pub(super) chained: Option<Version>,
     pub(super) ops: Vec<Queued>,
@@ -68,6 +71,8 @@ pub struct Outcome {
     pub(super) learned: Vec<(ChannelId, Arc<Members>)>,
     /// Channels whose cached list is outdated.
     pub(super) outdated: Vec<ChannelId>,
+    /// The hooks that count, if they were read, and when the batch that read them was accepted.
+    pub(super) hooks: Option<(UnixMs, Arc<Hooks>)>,
 }
 
 #[derive(Debug)]
@@ -121,6 +126,7 @@ struct Memory {
     /// Attempts whose outcome is unknown. Emptied only by a snapshot that shows that none of them committed.
     unknown: Vec<(u32, Box<Effects>)>,
     learned: BTreeMap<ChannelId, Arc<Members>>,
+    hooks: Option<Arc<Hooks>>,
     conflicts: u32,
 }
 
@@ -233,11 +239,12 @@ impl Batch {
     ) -> Result<Found, Broken> {
         let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner, self.lane));
         let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
-        let mut rows = Rows::new(self.cached.clone());
+        let mut rows = Rows::new(self.cached.clone(), self.hooks.clone());
         let mut wanted = self.wanted();
         wanted.rows.extend([batch_key.clone(), fence_key.clone()]);
         rows.load(&tx, wanted).await?;
         memory.learned.clone_from(&rows.read);
+        memory.hooks = rows.hooks.clone().filter(|_| self.hooks.is_none());
         if let Some(Some(row)) = rows.get(&batch_key) {
             match unreadable::refuse(&batch_key, packed::batch(row)) {
                 Ok(row) if row.number == self.number => return Ok(Found::Earlier(row)),
@@ -288,7 +295,7 @@ impl Batch {
 
     /// What the operations are known to need before anything is read.
     fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted { hooks: self.hooks.is_none(), ..Wanted::default() };
         for &Queued { channel, ref op, .. } in &self.ops {
             let cached = self.cached.get(&channel).map(|members| &**members);
             let mut read = Prefetch { channel, wall: self.terms.wall, cached, wanted: &mut wanted };
@@ -313,8 +320,9 @@ impl Batch {
     fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, memory: Memory) -> Outcome {
         let Self { lane, number, terms, ops, moved, .. } = self;
         let learned = memory.learned.into_iter().collect();
+        let hooks = memory.hooks.map(|hooks| (terms.wall, hooks));
         let (epoch, link, outdated) = (terms.view.epoch, Link::Broken, Vec::new());
-        Outcome { lane, number, epoch, ended: ended(ops), moved, link, learned, outdated }
+        Outcome { lane, number, epoch, ended: ended(ops), moved, link, learned, outdated, hooks }
     }
 }
 

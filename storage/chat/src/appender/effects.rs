@@ -3,7 +3,7 @@
 //! Owns the rows of inboxes and arrivals. Upholds I6: an event's ordinal is its place among the events of its
 //! transaction, so its position is equal for all members, and an inbox follows the order of commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use schema::mesh::LiveEvent;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, ReadMarkRecord};
 use schema::{ChannelId, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
 
-use crate::{content, keys, packed};
+use crate::{content, hooks, keys, packed};
 use kv::transaction::{Atomic, RangeRequest, Transaction};
 
 /// Something that happened, and whom it is told.
@@ -21,6 +21,14 @@ pub(super) struct Happened {
     /// The content, where the event names a message.
     pub(super) message: Option<Arc<Message>>,
     pub(super) audience: Arc<[UserId]>,
+}
+
+/// Something that a hook is to be told.
+#[derive(Debug)]
+pub(super) struct Hooked {
+    pub(super) hook: u64,
+    pub(super) partition: u16,
+    pub(super) value: Bytes,
 }
 
 /// What one transaction does.
@@ -39,6 +47,8 @@ pub(super) struct Effects {
     pub(super) live: Vec<(Owner, Vec<LiveEvent>)>,
     /// What happened in large channels.
     pub(super) feeds: Vec<(ChannelId, Vec<EventBody>)>,
+    /// What hooks are to be told of it, in order.
+    pub(super) hooked: Vec<Hooked>,
     /// One for each operation that was decided, in their order.
     pub(super) replies: Vec<(u64, Result<OpReply, Refusal>)>,
     pub(super) members_changed: Vec<ChannelId>,
@@ -75,6 +85,13 @@ impl Effects {
         }
         for (&home, arrival) in &self.arrivals {
             tx.set_versionstamped_key(&keys::arrival_prefix(home), &[], &arrival.encode());
+        }
+        let mut lanes = BTreeSet::new();
+        for (ordinal, &Hooked { hook, partition, ref value }) in (0..=u16::MAX).zip(&self.hooked) {
+            hooks::put(tx, (hook, partition), ordinal, value);
+            if lanes.insert((hook, partition)) {
+                hooks::mark(tx, (hook, partition));
+            }
         }
     }
 

@@ -49,7 +49,11 @@ use draft::Terms;
 use flights::Flights;
 use members::Cache;
 
+use super::hooks::Hooks;
 use super::moving;
+
+/// How long the hooks that count are known without another look: a new one is told of what happens after that.
+const HOOKS_KNOWN_MS: u64 = 1_000;
 
 /// An operation that waits, and under which number its reply is wanted.
 #[derive(Debug, Clone)]
@@ -119,6 +123,8 @@ pub struct Appender {
     ended: Option<Epoch>,
     expelled: bool,
     cache: Cache,
+    /// The hooks that count, and when a batch that read them was accepted.
+    hooks: Option<(UnixMs, Arc<Hooks>)>,
     /// Kept only with [`Self::with_chained_reads`].
     chain: Option<Chain>,
 }
@@ -142,6 +148,7 @@ impl Appender {
             ended: None,
             expelled: false,
             cache: Cache::default(),
+            hooks: None,
             chain: None,
         }
     }
@@ -235,7 +242,9 @@ impl Appender {
         self.flights.begin(lane, self.number, channels);
         let terms = Terms { view: Arc::clone(view), wall, group_members_max: self.group_members_max };
         let chained = self.chain.as_ref().and_then(|chain| chain.version(wall));
-        Some(Batch { owner, lane, number: self.number, terms, cached, chained, ops, moved })
+        let is_late = |read_ms: UnixMs| wall < read_ms || wall.since_ms(read_ms) >= HOOKS_KNOWN_MS;
+        let hooks = self.hooks.as_ref().filter(|(read_ms, _)| !is_late(*read_ms)).map(|(_, hooks)| Arc::clone(hooks));
+        Some(Batch { owner, lane, number: self.number, terms, cached, hooks, chained, ops, moved })
     }
 
     /// Goes on under a newer view: of channels that another shard has now, nothing is known here any more.
@@ -304,9 +313,10 @@ impl Appender {
     /// # Panics
     /// If the batch is not in flight.
     pub fn finished(&mut self, outcome: Outcome) -> Finished {
-        let Outcome { lane, number, epoch, ended, moved, link, learned, outdated } = outcome;
+        let Outcome { lane, number, epoch, ended, moved, link, learned, outdated, hooks } = outcome;
         self.flights.end(lane, number);
         self.looked_at = 0;
+        self.hooks = hooks.or(self.hooks.take());
         if let Some(chain) = &mut self.chain {
             chain.add(link);
         }

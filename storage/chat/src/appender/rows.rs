@@ -13,6 +13,7 @@ use schema::record::{ChannelRecord, RecordError};
 use schema::{ChannelId, UserId};
 
 use super::members::{Member, Members};
+use crate::hooks::Hooks;
 use crate::{LayerError, keys, unreadable};
 use kv::join;
 use kv::transaction::{RangeRequest, Row, Transaction};
@@ -26,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) loose: BTreeSet<Vec<u8>>,
     /// Whole lists of members.
     pub(super) lists: BTreeSet<ChannelId>,
+    /// The hooks that count.
+    pub(super) hooks: bool,
     /// Ranges, by their first and last keys, of at most [`RANGE_ROWS`] rows.
     pub(super) ranges: BTreeSet<(Vec<u8>, Vec<u8>)>,
 }
@@ -35,7 +38,7 @@ pub(super) const RANGE_ROWS: u32 = GROUP_MEMBERS_MAX;
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.loose.is_empty() && self.lists.is_empty() && self.ranges.is_empty()
+        !self.hooks && self.rows.is_empty() && self.loose.is_empty() && self.lists.is_empty() && self.ranges.is_empty()
     }
 }
 
@@ -46,13 +49,23 @@ pub(super) struct Rows {
     ranges: BTreeMap<Vec<u8>, Vec<Row>>,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
     pub(super) read: BTreeMap<ChannelId, Arc<Members>>,
+    /// The hooks that count: known from before, or read.
+    pub(super) hooks: Option<Arc<Hooks>>,
     /// Channels whose list cannot be read.
     pub(super) unread: BTreeSet<ChannelId>,
 }
 
 impl Rows {
-    pub(super) fn new(cached: BTreeMap<ChannelId, Arc<Members>>) -> Self {
-        Self { cached, ..Self::default() }
+    pub(super) fn new(cached: BTreeMap<ChannelId, Arc<Members>>, hooks: Option<Arc<Hooks>>) -> Self {
+        Self { cached, hooks, ..Self::default() }
+    }
+
+    /// The hooks that count.
+    ///
+    /// # Panics
+    /// If they are not known and were not read.
+    pub(super) fn hooks(&self) -> &Hooks {
+        self.hooks.as_ref().expect("wanted by every batch that does not know them")
     }
 
     /// `None` if it was not read, else what was there.
@@ -67,7 +80,7 @@ impl Rows {
 
     /// Reads all of `wanted`, at once. Lists want their channel's row too.
     pub(super) async fn load<T: Transaction>(&mut self, tx: &T, wanted: Wanted) -> Result<(), LayerError> {
-        let Wanted { mut rows, loose, lists, ranges: wanted_ranges } = wanted;
+        let Wanted { mut rows, loose, lists, hooks, ranges: wanted_ranges } = wanted;
         rows.extend(lists.iter().map(|&channel| keys::channel(channel)));
         let rows: Vec<_> = rows.into_iter().filter(|key| !self.values.contains_key(key)).collect();
         let loose: Vec<_> = loose.into_iter().filter(|key| !self.values.contains_key(key)).collect();
@@ -79,6 +92,10 @@ impl Rows {
             join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range))),
         )
         .await?;
+        if hooks {
+            // Once a second.
+            self.hooks = Some(Arc::new(Hooks::read(tx).await?));
+        }
         for (begin, end) in wanted_ranges {
             // Who writes there raises the epoch of the channel's members.
             let range = RangeRequest::new(begin.clone(), end).rows(RANGE_ROWS);

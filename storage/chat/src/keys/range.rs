@@ -101,6 +101,21 @@ ranges! {
     notice_events_after(app: u64, last: Position) = after(Table::NoticeEvent, app, Some(last));
     /// The events of an application, the newest first.
     notice_events_newest(app: u64) = all(Table::NoticeEvent, app).reversed();
+    /// Every hook.
+    hooks() = all(Table::Hook, ());
+    /// What a hook is to be told, or was, of a partition, after a place.
+    hooked_after(hook: u64, partition: u16, last: Position) = after(Table::Hooked, (hook, partition), Some(last));
+    /// The same of every partition.
+    hooked_of_hook(hook: u64) = all(Table::Hooked, hook);
+    /// The same of a partition and those behind it.
+    hooked_from(hook: u64, partition: u16) =
+        RangeRequest::new(key(Table::Hooked, (hook, partition)), prefix_end(&key(Table::Hooked, hook)));
+    /// The partitions behind one of which a hook may have something to be told; all of them without one.
+    hooks_due_after(hook: u64, last: Option<u16>) = after(Table::HookDue, hook, last);
+    /// The same up to one, and with it.
+    hooks_due_through(hook: u64, last: u16) = through(Table::HookDue, hook, (hook, last));
+    /// The log of a hook's calls.
+    hook_calls(hook: u64) = all(Table::HookCall, hook);
     /// Every application.
     apps() = all(Table::App, ());
     /// An application's templates after one, by name.
@@ -272,6 +287,37 @@ pub fn inbox_prefix(user: UserId) -> Vec<u8> {
 #[must_use]
 pub fn notice_events_prefix(app: u64) -> Vec<u8> {
     key(Table::NoticeEvent, app)
+}
+
+/// What precedes the stamp in the keys of what a hook is told of a partition. The ordinal follows it, as in an inbox.
+#[must_use]
+pub fn hooked_prefix(hook: u64, partition: u16) -> Vec<u8> {
+    key(Table::Hooked, (hook, partition))
+}
+
+/// The tables whose keys begin with a hook, without its own.
+const OF_HOOKS: [Table; 4] = [Table::Hooked, Table::HookDue, Table::HookCursor, Table::HookCall];
+
+/// All that lies under a hook, beside its own row.
+#[must_use]
+pub fn hook_rows(hook: u64) -> [RangeRequest; 4] {
+    OF_HOOKS.map(|table| all(table, hook))
+}
+
+/// The same of every hook, table by table.
+#[must_use]
+pub fn tables_of_hooks() -> [RangeRequest; 4] {
+    OF_HOOKS.map(|table| all(table, ()))
+}
+
+/// The hook of a key of one of these tables.
+///
+/// # Errors
+/// If it is too short for one.
+pub fn hook_of_row(key: &[u8]) -> Result<u64, RecordError> {
+    let hook = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+    let short = || RecordError::Damaged { what: "hook", bytes: key.len(), why: "the key names no hook".into() };
+    hook.ok_or_else(short)
 }
 
 /// What precedes the stamp in the keys of a home shard's arrivals. No epoch: what a home is told under one view and the

@@ -6,9 +6,9 @@
 use schema::record::{
     AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, CodeRecord, ContactRecord, DeadRecord, DedupRecord,
     DeliveryRecord, DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord,
-    IdempotencyRecord, JobRecord, MemberRecord, MessageRecord, NodeRecord, NoticeEventRecord, NoticeRecord,
-    PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord, SettingsRecord, TalliesRecord,
-    TemplateRecord, ToldRecord, UserRecord, VariantRecord,
+    HookCallRecord, HookRecord, HookedRecord, IdempotencyRecord, JobRecord, MemberRecord, MessageRecord, NodeRecord,
+    NoticeEventRecord, NoticeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord,
+    SettingsRecord, TalliesRecord, TemplateRecord, ToldRecord, UserRecord, VariantRecord,
 };
 use schema::{
     ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Medium, NoticeId, Position, Seq, ShardIndex, Stamp, UnixMs,
@@ -295,6 +295,17 @@ tables! {
         event_cursor, event_cursor_of: Left, packed::event_cursor, "up to where an application was told of such changes";
     70 External "external" (hash: [u8; 32] = "hash")
         external, external_of: AsItIs, packed::user, "whose account a name is that others give users, by its hash";
+    71 Hook "hook" (hook: u64 = "hook")
+        hook, hook_of: AsItIs, HookRecord::decode, "where an application is called with what happens in chat";
+    72 Hooked "hooked" (hook: u64 = "hook", partition: u16 = "partition of channel or user",
+            position: Position = "stamp · ordinal")
+        hooked, hooked_of: Left, HookedRecord::decode, "what a hook is to be told, and was within 3 days";
+    73 HookDue "hook due" (hook: u64 = "hook", partition: u16 = "partition")
+        hook_due, hook_due_of: Left, unread, "that a hook may have something to be told of a partition";
+    74 HookCursor "hook cursor" (hook: u64 = "hook", partition: u16 = "partition")
+        hook_cursor, hook_cursor_of: Left, packed::hook_cursor, "up to where a hook was told of a partition";
+    75 HookCall "hook call" (hook: u64 = "hook", slot: u16 = "slot")
+        hook_call, hook_call_of: Left, HookCallRecord::decode, "what came of one of a hook's last 1,000 calls";
 }
 
 impl Table {

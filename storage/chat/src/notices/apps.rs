@@ -23,11 +23,13 @@ pub enum Scope {
     Read,
     /// Whatever the server API does: users, channels and messages of the whole server.
     Server,
+    /// Have webhooks, which tell all that happens in chat.
+    Hooks,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Read, Self::Server];
+    pub const ALL: [Self; 4] = [Self::Send, Self::Read, Self::Server, Self::Hooks];
     /// Those of an application that is made without naming any.
     pub const DEFAULT: [Self; 2] = [Self::Send, Self::Read];
 
@@ -38,6 +40,7 @@ impl Scope {
             Self::Send => "send",
             Self::Read => "read",
             Self::Server => "server",
+            Self::Hooks => "hooks",
         }
     }
 
@@ -48,6 +51,7 @@ impl Scope {
             Self::Send => 1,
             Self::Read => 2,
             Self::Server => 4,
+            Self::Hooks => 8,
         }
     }
 }

@@ -48,13 +48,19 @@ impl Worker {
         self.share.has_partition(Partition::of_user(UserId(app)).index())
     }
 
+    /// Whether a partition is one of its own.
+    #[must_use]
+    pub fn has_partition(&self, partition: u16) -> bool {
+        self.share.has_partition(partition.into())
+    }
+
     /// Its partitions.
     pub(super) fn share(&self) -> &Share {
         &self.share
     }
 
     /// Makes this transaction fail, or be refused with 113, once the view is another.
-    pub(super) async fn prove<T: Transaction>(&self, tx: &T) -> Result<(), LayerError> {
+    pub(crate) async fn prove<T: Transaction>(&self, tx: &T) -> Result<(), LayerError> {
         let key = keys::fence(self.life);
         let row = tx.get(&key).await?;
         let fence = unreadable::refuse_some(&key, row.as_ref(), FenceRecord::decode)?;

@@ -81,6 +81,7 @@ rows! {
     import: ImportRow = "import";
     version: u32 = "template";
     event_cursor: Position = "event cursor";
+    hook_cursor: Position = "hook cursor";
 }
 
 /// What a row says; where there is none, the default.
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn rows_are_read_back_and_nothing_else_is_one() {
         let stamp = Stamp { version: 258, batch: 1 };
-        let rows: [(Vec<u8>, &[u8]); 11] = [
+        let rows: [(Vec<u8>, &[u8]); 12] = [
             (row(UserId(3)), &[1, 0, 0, 0, 0, 0, 0, 0, 3]),
             (row((UserId(3), Medium::Fcm, "")), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 2]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
@@ -150,6 +151,7 @@ mod tests {
             ),
             (row(ImportRow { dump: 4, parts: 9 }), &[1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9]),
             (row(7_u32), &[1, 0, 0, 0, 7]),
+            (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
         ];
         for ((name, again), (row, bytes)) in ALL.iter().zip(&rows) {

@@ -13,6 +13,7 @@ mod events;
 mod failover;
 mod fences;
 mod handover;
+mod hooks;
 mod large;
 mod lies;
 mod live;

@@ -12,7 +12,7 @@ use chat::notices::{self, Reach, Scan, Target, Worker};
 use chat::notices::{apps, contacts, events, settings, templates};
 use chat::push::Decision;
 use chat::share::Share;
-use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
+use chat::{LayerError, arrivals, channels, check, hooks, inbox, mentions, opened, people, presence, push, search};
 use chat::{unreadable, view};
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
@@ -20,7 +20,9 @@ use kv::{RangeRequest, Row, Transaction};
 use schema::command::HistoryWindow;
 use schema::limits::PUSH_GRACE_MS;
 use schema::page::{Arrival, SessionStart};
-use schema::record::{AppRecord, ContactRecord, DeliveryState, NodeRecord, PresenceRecord, PushItem};
+use schema::record::{
+    AppRecord, ContactRecord, DeliveryState, HookCallRecord, HookRecord, NodeRecord, PresenceRecord, PushItem,
+};
 use schema::{Incarnation, Medium, NoticeId, Position, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::notices_of_apps;
@@ -56,6 +58,13 @@ fn world() -> World<MemoryEngine> {
     block_on(view::register(engine, LIFE, &record)).expect("registered");
     block_on(view::beat(engine, LIFE, &view::Said::default())).expect("beaten");
     while block_on(search::advance(engine, channel("g"))).expect("indexed").more {}
+    let record = HookRecord { app: 7, url: "u".into(), secret: "s".into(), events: 1, ..HookRecord::default() };
+    block_on(hooks::create(engine, 7, &record)).expect("made").expect("its id is free");
+    // A second later it counts.
+    world.wall = WALL.plus_ms(1_000);
+    world.run("d.1 sends told; d.1 sends untold");
+    world.wall = WALL;
+    block_on(tell(&world.engine)).expect("told");
     world
 }
 
@@ -72,6 +81,22 @@ async fn enter(engine: &MemoryEngine, session: &str) -> Result<(), LayerError> {
         draw: 1,
     };
     accounts::enter(engine, &external, WALL).await.map(drop)
+}
+
+/// Tells a hook the first of what there is.
+async fn tell(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let worker = Worker::current(engine, LIFE).await?.expect("in the view");
+    for partition in hooks::due(engine, &worker, 7, None, 9, |_| true).await? {
+        let page = hooks::page(engine, 7, partition).await?;
+        let (status, why) = (200, String::new());
+        let call = HookCallRecord { at_ms: WALL, partition, events: 1, status, took_ms: 1, channel: channel("d"), why };
+        let through = page.told.first().map_or(page.through, |first| first.position);
+        hooks::note_told(engine, &worker, (7, partition), (page.from, through), (0, &call)).await?;
+        hooks::rest(engine, &worker, 7, partition).await?;
+    }
+    hooks::logged(engine, 7, WALL, 9).await?;
+    hooks::replay(engine, 7, WALL).await?;
+    hooks::list(engine).await.map(drop)
 }
 
 async fn connect(engine: &MemoryEngine) -> Result<SessionStart, LayerError> {
@@ -270,6 +295,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("rotate", block_on(accounts::rotate(engine, &[7; 32], &next, WALL)).map(drop));
     ask("beat", block_on(view::beat(engine, LIFE, &view::Said::default())).map(drop));
     ask("view", block_on(view::current(engine)).map(drop));
+    ask("tell", block_on(tell(engine)));
     refused.join(", ")
 }
 
@@ -282,7 +308,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("direct", "direct"),
     (
         "fence",
-        "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease, instances",
+        "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease, instances, tell",
     ),
     ("former", "add"),
     ("head", "send, send large, mark, react, edit, mute, add, channel, open, history"),
@@ -294,7 +320,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("refresh", "rotate"),
     ("user", "log in, enter"),
     ("username", "log in"),
-    ("view", "plan, lease, instances, beat, view"),
+    ("view", "plan, lease, instances, beat, view, tell"),
     ("tallies", "react"),
     ("device", "connect"),
     ("delivery", "hear"),
@@ -307,6 +333,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("template version", "template, parameters"),
     ("template variant", "template"),
     ("external", "enter"),
+    ("hook", "tell"),
 ];
 
 /// Tables without a row in this store, and those whose values nobody reads or the index's own.

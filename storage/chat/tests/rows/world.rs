@@ -371,7 +371,7 @@ pub(crate) fn channel(name: &str) -> ChannelId {
     ChannelId(u64::from(*name.as_bytes().first().expect("a channel's name is a letter")))
 }
 
-fn name(channel: ChannelId) -> char {
+pub(crate) fn name(channel: ChannelId) -> char {
     char::from(u8::try_from(channel.0).expect("a channel's name is a letter"))
 }
 

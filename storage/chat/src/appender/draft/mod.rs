@@ -16,7 +16,7 @@ use schema::record::{ChannelRecord, HeadRecord, RecordError};
 use schema::{ChannelId, ErrorCode, EventBody, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
 use super::capacity::Cost;
-use super::effects::{Effects, Happened, arrivals};
+use super::effects::{Effects, Happened, Hooked, arrivals};
 use super::live::Live;
 use super::members::Members;
 use super::rows::{Rows, Wanted};
@@ -83,6 +83,7 @@ pub(in crate::appender) struct Draft<'a> {
     /// Where the event of a user's mark stands, so that a later one takes its place.
     read_events: BTreeMap<(UserId, ChannelId), usize>,
     inbox_rows: usize,
+    hooked: Vec<Hooked>,
     /// Bytes beside [`super::capacity::ROW_BYTES`] for each row: longer keys and values, and what was read.
     other_bytes: usize,
     live: Live,
@@ -105,6 +106,7 @@ impl<'a> Draft<'a> {
             happened: Vec::new(),
             read_events: BTreeMap::new(),
             inbox_rows: 0,
+            hooked: Vec::new(),
             other_bytes: 0,
             live: Live::default(),
             feeds: BTreeMap::new(),
@@ -134,7 +136,9 @@ impl<'a> Draft<'a> {
         }
         let heads_and_records = self.channels.len() * 2;
         let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len();
-        let rows = written + heads_and_records + self.inbox_rows;
+        // What a hook is told takes its row and at most a marker; an operation makes two events at most.
+        let hooked = 2 * self.hooked.len() + 4 * self.rows.hooks().len();
+        let rows = written + heads_and_records + self.inbox_rows + hooked;
         cost.fits(rows, self.other_bytes)
     }
 
@@ -166,6 +170,7 @@ impl<'a> Draft<'a> {
             marks: self.marks,
             joined: self.joined,
             happened,
+            hooked: self.hooked,
             replies: self.replies,
             members_changed: self.members_changed,
         })

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::event::{MemberChange, Role};
+use schema::hook::HookKind;
 use schema::mesh::LiveBody;
 use schema::op::{ChannelKind, PastAccess};
-use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord};
+use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, HookedBody, HookedRecord, MemberRecord};
 use schema::{ChannelId, Message, Seq, UserId};
 
 use super::{Draft, Drafted};
 use crate::appender::capacity::{EVENT_BYTES, written_beyond};
-use crate::appender::effects::{Happened, content};
+use crate::appender::effects::{Happened, Hooked, content};
 use crate::appender::members::{Member, Members};
-use crate::keys;
+use crate::{hooks, keys};
 use kv::transaction::RangeRequest;
 
 /// How who is in a channel changes.
@@ -156,6 +157,7 @@ impl Draft<'_> {
     ) {
         let members = self.drafted_members(channel);
         if members.large {
+            self.hook(channel, &body);
             self.feeds.entry(channel).or_default().push(content(&body, message.as_ref()));
         } else {
             let audience = members.readers(seq);
@@ -175,9 +177,10 @@ impl Draft<'_> {
         let body = EventRecordBody::Membership { user, change, role };
         let members = self.drafted_members(channel);
         if members.large {
+            self.hook(channel, &body);
             self.feeds.entry(channel).or_default().push(content(&body, None));
             if change != MemberChange::Title {
-                self.tell(channel, body, None, Arc::from([user]));
+                self.tell_inboxes(channel, body, None, Arc::from([user]));
             }
         } else {
             let gone = members.get(user).is_none().then_some(user);
@@ -194,8 +197,35 @@ impl Draft<'_> {
         self.live.tell(channel, body, audience);
     }
 
-    /// Something happened that these users' inboxes tell.
+    /// Something happened that these users' inboxes tell, and hooks.
     pub(in crate::appender) fn tell(
+        &mut self,
+        channel: ChannelId,
+        body: EventRecordBody,
+        message: Option<Arc<Message>>,
+        audience: Arc<[UserId]>,
+    ) {
+        self.hook(channel, &body);
+        self.tell_inboxes(channel, body, message, audience);
+    }
+
+    /// Something happened that hooks tell which want it.
+    fn hook(&mut self, channel: ChannelId, body: &EventRecordBody) {
+        if self.rows.hooks().len() == 0 {
+            return;
+        }
+        let drafted = self.channels.get(&channel).expect("looked at before");
+        let (kind, of_kind) = (HookKind::of_event(body), drafted.record.kind);
+        let event = EventRecord { channel, body: body.clone() };
+        let record = HookedRecord { at_ms: self.terms.wall, body: HookedBody::Channel(event) };
+        let value = Bytes::from(record.encode());
+        let partition = hooks::partition_of_channel(channel);
+        for hook in self.rows.hooks().wanting(kind, Some((channel, of_kind))) {
+            self.hooked.push(Hooked { hook, partition, value: value.clone() });
+        }
+    }
+
+    fn tell_inboxes(
         &mut self,
         channel: ChannelId,
         body: EventRecordBody,
