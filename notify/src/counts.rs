@@ -72,6 +72,9 @@ pub struct Counts {
     events: [AtomicU64; 2],
     /// Milliseconds for which the oldest event waits that was not taken.
     events_oldest_ms: AtomicU64,
+    /// Events that webhooks took, calls that they took, calls that they did not, and for how many milliseconds the oldest
+    /// waits of those.
+    hooks: [AtomicU64; 4],
     queues: Mutex<Vec<Waiting>>,
     /// Milliseconds of attempts, whatever came of them.
     attempt_ms: Mutex<Histogram<u64>>,
@@ -89,6 +92,7 @@ impl Default for Counts {
             caches: Caches::default(),
             events: Default::default(),
             events_oldest_ms: AtomicU64::default(),
+            hooks: Default::default(),
             queues: Mutex::default(),
             attempt_ms: histogram(),
             sent_ms: histogram(),
@@ -192,6 +196,24 @@ impl Counts {
     pub fn events(&self) -> [u64; 3] {
         let [told, failed] = &self.events;
         [told, failed, &self.events_oldest_ms].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// A webhook was called, and took so many events, or none.
+    pub(crate) fn hook_called(&self, taken: u64) {
+        let [events, calls, failed, _] = &self.hooks;
+        events.fetch_add(taken, Ordering::Relaxed);
+        if taken > 0 { calls } else { failed }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hooks_wait(&self, oldest_ms: u64) {
+        self.hooks[3].store(oldest_ms, Ordering::Relaxed);
+    }
+
+    /// Events that webhooks took, calls that they took and calls that they did not, and for how many milliseconds the oldest
+    /// event waits of those that they did not.
+    #[must_use]
+    pub fn hooks(&self) -> [u64; 4] {
+        self.hooks.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Jobs that were made.

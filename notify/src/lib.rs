@@ -25,6 +25,7 @@ pub mod breaker;
 pub mod categories;
 pub mod compose;
 mod counts;
+mod hook_body;
 mod letter;
 mod limits;
 pub mod links;

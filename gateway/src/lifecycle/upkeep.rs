@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
 use chat::share::Share;
-use chat::{dedup, notices, push};
+use chat::{dedup, hooks, notices, push};
 use kv::Engine;
 use schema::Incarnation;
 
@@ -149,6 +149,11 @@ async fn forget<S: Engine>(engine: S, me: Incarnation) {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "forgot what became of notifications more than 30 days ago"),
         Err(error) => tracing::warn!(%error, "could not forget old notifications, trying again in an hour"),
+    }
+    match hooks::sweep(&engine, runtime::wall(), &share).await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, "forgot what webhooks were told more than 3 days ago"),
+        Err(error) => tracing::warn!(%error, "could not forget what webhooks were told, trying again in an hour"),
     }
 }
 

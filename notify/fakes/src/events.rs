@@ -1,9 +1,12 @@
 //! A stand-in of an application's own server that is told of events: checks the signature, and takes lines of JSON.
 //!
-//! By docs/notifications.md. What it takes is a call: its id is the cursor of its first line, its body all of them.
+//! By docs/notifications.md. What it takes is a call: its id is the cursor of its first line, its body all of them. Webhooks
+//! (docs/webhooks.md) come here too: what bears `webhook-signature` is one, and its id is its `webhook-id`.
 
 use std::sync::{Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request};
 use ring::hmac;
@@ -19,6 +22,8 @@ const OLD_S_MAX: u64 = 300;
 #[derive(Default)]
 pub(crate) struct Shop {
     secret: Mutex<String>,
+    /// What webhooks are signed with: `whsec_` and base64.
+    hook_secret: Mutex<String>,
 }
 
 impl Shop {
@@ -35,9 +40,51 @@ impl Shop {
     }
 }
 
+impl Shop {
+    /// As Standard Webhooks has it checked.
+    fn is_hook_signed(&self, request: &Request<Bytes>) -> bool {
+        let (id, time) = (header(request, "webhook-id"), header(request, "webhook-timestamp"));
+        let Ok(seconds) = time.parse::<u64>() else { return false };
+        let secret = self.hook_secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Ok(key)) = secret.strip_prefix("whsec_").map(|secret| STANDARD.decode(secret)) else { return false };
+        let signed = [id.as_bytes(), b".", time.as_bytes(), b".", request.body()].concat();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed);
+        let expected = format!("v1,{}", STANDARD.encode(tag.as_ref()));
+        let mut signatures = header(request, "webhook-signature").split(' ');
+        signatures.any(|one| one == expected) && (unix_ms() / 1_000).abs_diff(seconds) <= OLD_S_MAX
+    }
+
+    fn judge_hook(&self, request: &Request<Bytes>) -> Judged {
+        let faulty = |why: &str, status| Judged::Faulty(why.to_owned(), answer(status, why.to_owned()));
+        if header(request, "content-type") != "application/json" {
+            return faulty("not application/json", 415);
+        }
+        if !self.is_hook_signed(request) {
+            return faulty("the signature is none", 401);
+        }
+        let (Ok(text), Ok(body)) = (str::from_utf8(request.body()), serde_json::from_slice::<Value>(request.body()))
+        else {
+            return faulty("no JSON", 400);
+        };
+        if body["events"].as_array().is_none_or(Vec::is_empty) {
+            return faulty("no event", 422);
+        }
+        let received = Received {
+            id: header(request, "webhook-id").to_owned(),
+            target: request.uri().path().to_owned(),
+            body: text.to_owned(),
+            ..Received::default()
+        };
+        Judged::Message(Box::new(received), answer(204, ""))
+    }
+}
+
 impl Service for Shop {
     fn judge(&self, request: &Request<Bytes>) -> Judged {
         let faulty = |why: &str, status| Judged::Faulty(why.to_owned(), answer(status, why.to_owned()));
+        if request.method() == Method::POST && request.headers().contains_key("webhook-signature") {
+            return self.judge_hook(request);
+        }
         if request.method() != Method::POST {
             return faulty("not POST", 405);
         }
@@ -63,6 +110,7 @@ impl Service for Shop {
     }
 
     fn expect(&self, secret: &str) {
-        secret.clone_into(&mut self.secret.lock().unwrap_or_else(PoisonError::into_inner));
+        let place = if secret.starts_with("whsec_") { &self.hook_secret } else { &self.secret };
+        secret.clone_into(&mut place.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

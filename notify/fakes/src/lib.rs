@@ -234,7 +234,8 @@ impl Fakes {
         self.google.revoke();
     }
 
-    /// From now on what the application's server is told has to be signed with this.
+    /// From now on what the application's server is told has to be signed with this; with one that begins with `whsec_`,
+    /// what webhooks tell it.
     pub fn expect_events_signed(&self, secret: &str) {
         self.shop.expect(secret);
     }

@@ -50,7 +50,7 @@ use tokio::time::timeout;
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
 
-pub use caller::Caller;
+pub use caller::{Caller, HookAnswer};
 pub use config::ConfigError;
 pub use fetcher::Fetcher;
 pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};

@@ -6,9 +6,11 @@
 //! ```text
 //! planner    items that are due become jobs        sender    jobs of one medium are leased, sent and ended
 //! events     applications are told of events      ways      by which provider, and whether now
+//! hooks      webhooks are told of chat
 //! ```
 
 mod events;
+mod hooks;
 mod planner;
 mod sender;
 mod ways;
@@ -204,6 +206,7 @@ async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     workers.spawn(planner::plan(Arc::clone(&shared)));
     workers.spawn(planner::look(Arc::clone(&shared)));
     workers.spawn(events::call(Arc::clone(&shared)));
+    workers.spawn(hooks::call(Arc::clone(&shared)));
     for medium in media {
         workers.spawn(sender::send(Arc::clone(&shared), medium));
     }

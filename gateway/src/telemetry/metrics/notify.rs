@@ -36,6 +36,7 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
     let cached =
         |count: fn(&Asked) -> u64| caches.iter().map(|(cache, asked)| ((*cache).to_owned(), count(asked))).collect();
     let [events_told, events_failed, events_oldest_ms] = counts.events();
+    let [hook_events, hook_calls, hook_calls_failed, hooks_oldest_ms] = counts.hooks();
     vec![
         (
             "rookery_notify_items",
@@ -94,6 +95,14 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
             "rookery_notify_events_oldest_seconds",
             "How long the oldest event waits that an application did not take, of this node's applications",
             Value::Gauge(events_oldest_ms / 1_000),
+        ),
+        ("rookery_hook_events", "Events that webhooks were called with and took", Value::Counter(hook_events)),
+        ("rookery_hook_calls", "Calls of webhooks that were taken", Value::Counter(hook_calls)),
+        ("rookery_hook_calls_failed", "Calls of webhooks that were not taken", Value::Counter(hook_calls_failed)),
+        (
+            "rookery_hook_oldest_seconds",
+            "How long the oldest event waits that a webhook did not take, of this node's partitions",
+            Value::Gauge(hooks_oldest_ms / 1_000),
         ),
         ("rookery_notify_attempt_seconds", "How long attempts took", Value::Histogram(of_ms(&counts.attempt_ms()))),
         (
