@@ -104,6 +104,12 @@ pub trait Applications: Send + Sync + 'static {
     /// All of them.
     fn list(&self) -> Answer<'_, Vec<Shown>>;
 
+    /// Whether a URL may be called with events, or why not.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_call(&self, url: &str) -> Result<(), String>;
+
     /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate`, `/revoke` or `/events`.
     fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown>;
 }
@@ -149,6 +155,10 @@ impl<E: Engine> Applications for StoredApplications<E> {
             let apps = apps::list(&self.engine).await.map_err(Problem::from).map_err(Problem::into_refusal)?;
             Ok(apps.into_iter().map(|app| Shown::new(app, None)).collect())
         })
+    }
+
+    fn may_call(&self, url: &str) -> Result<(), String> {
+        (self.may_call)(url)
     }
 
     fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown> {

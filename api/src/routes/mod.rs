@@ -11,6 +11,7 @@ mod contacts;
 mod dev;
 mod devices;
 mod events;
+mod hooks;
 mod internal;
 mod links;
 mod members;
@@ -75,6 +76,7 @@ macro_rules! with_operations {
             addresses::ask addresses::verify addresses::remove settings::get settings::put
             notifications::notify notifications::one notifications::cancel events::list
             reports::report
+            hooks::create hooks::list hooks::delete hooks::resume hooks::replay hooks::calls
             templates::put templates::list templates::one templates::delete templates::preview
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block

@@ -14,8 +14,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events,
-    members, mentions, messages, notifications, people, reports, revisions, search, servers, settings, templates,
-    users, with_operations,
+    hooks, members, mentions, messages, notifications, people, reports, revisions, search, servers, settings,
+    templates, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

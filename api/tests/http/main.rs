@@ -8,6 +8,7 @@ mod client;
 mod contacts;
 mod devices;
 mod events;
+mod hooks;
 mod large;
 mod links;
 mod notifications;

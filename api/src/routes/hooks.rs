@@ -1,0 +1,316 @@
+//! Webhooks of applications: made, listed, ended, resumed, replayed, and what came of their calls.
+//!
+//! Owns what of a request is checked. What they tell and when is `chat::hooks`' and `notify`'s; who asks is an application
+//! ([`AppCaller`]) that may have hooks, and of another's it hears as of none.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chat::hooks::{self, Hook};
+use chat::notices::apps::Scope;
+use kv::Engine;
+use schema::hook::{HookKind, channel_kind_bit};
+use schema::limits::{HOOK_CALLS_MAX, HOOK_CHANNELS_MAX};
+use schema::op::ChannelKind;
+use schema::record::{HookCallRecord, HookRecord};
+use schema::{ChannelId, ErrorCode, UnixMs};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::paging::rows;
+use crate::extract::{AppCaller, JsonBody, UrlPath, UrlQuery};
+use crate::problem::{Answer, Problem};
+use crate::shards::Shards;
+use crate::state::entropy;
+
+/// What an id begins with.
+const ID_PREFIX: &str = "hook_";
+/// What a filter says that wants all there is.
+const EVERYTHING: &str = "*";
+/// Calls of an answer, where no number is named.
+const CALLS_DEFAULT: u32 = 100;
+
+/// A webhook that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HookRequest {
+    /// The URL that is called: https, on no private address.
+    url: String,
+    /// The kinds of events that it is told: their words (docs/webhooks.md), or `*` for all.
+    #[schema(example = json!(["message.sent", "member.changed"]))]
+    events: Vec<String>,
+    /// The kinds of channels whose events it is told; all unless given.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, example = json!(["group"]))]
+    channel_kinds: Vec<ChannelKind>,
+    /// The channels whose events it is told, up to 100; all unless given.
+    #[serde(default)]
+    channels: Vec<ChannelId>,
+}
+
+/// A webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShownHook {
+    #[schema(example = "hook_00000000000000ff")]
+    id: String,
+    url: String,
+    /// The kinds of events that it is told.
+    events: Vec<&'static str>,
+    /// The kinds of channels whose events it is told; empty for all.
+    #[schema(value_type = Vec<String>)]
+    channel_kinds: Vec<ChannelKind>,
+    /// The channels whose events it is told; empty for all.
+    channels: Vec<ChannelId>,
+    /// Time at which it was made, in Unix milliseconds.
+    created_ms: UnixMs,
+    /// Time at which it was paused, if it is: it did not take what it was told for 3 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_ms: Option<UnixMs>,
+    /// Why it is paused.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    paused_why: String,
+    /// The secret that its calls are signed with, if it was just made: it is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+const CHANNEL_KINDS: [ChannelKind; 3] = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large];
+
+impl ShownHook {
+    fn new(Hook { id, record }: Hook, secret: Option<String>) -> Self {
+        let HookRecord { app: _, url, secret: _, events, kinds, channels, created_ms, paused_ms, waits_ms: _, why } =
+            record;
+        let is_told = |kind: &HookKind| HookKind::of_word(kind.word()).is_some() && events & kind.bit() != 0;
+        Self {
+            id: id_text(id),
+            url,
+            events: HookKind::ALL.iter().copied().filter(is_told).map(HookKind::word).collect(),
+            channel_kinds: CHANNEL_KINDS.into_iter().filter(|&kind| kinds & channel_kind_bit(kind) != 0).collect(),
+            channels,
+            created_ms,
+            paused_ms,
+            paused_why: why,
+            secret,
+        }
+    }
+}
+
+/// An application's webhooks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShownHooks {
+    hooks: Vec<ShownHook>,
+}
+
+/// From when on a webhook is told again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayRequest {
+    /// What happened at this time or later, in Unix milliseconds, as far as it is kept: 3 days.
+    from_ms: UnixMs,
+}
+
+/// What was set back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Replayed {
+    /// Partitions of channels and users of which it is told again.
+    lanes: u32,
+}
+
+/// One call of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShownCall {
+    /// When it began, in Unix milliseconds.
+    at_ms: UnixMs,
+    /// How many events it told.
+    events: u16,
+    /// The partition of their channels.
+    lane: u16,
+    /// The channel of the first, if it is of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_id: Option<ChannelId>,
+    /// The status of the answer; 0 without one.
+    status: u16,
+    took_ms: u32,
+    /// Why it was not taken, if it was not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    error: String,
+}
+
+impl ShownCall {
+    fn new(call: HookCallRecord) -> Self {
+        let HookCallRecord { at_ms, partition, events, status, took_ms, channel, why } = call;
+        let channel_id = (channel.0 != 0).then_some(channel);
+        Self { at_ms, events, lane: partition, channel_id, status, took_ms, error: why }
+    }
+}
+
+/// Calls of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShownCalls {
+    /// The newest first.
+    calls: Vec<ShownCall>,
+}
+
+/// How many calls are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CallsQuery {
+    /// 1 to 1,000; 100 unless given.
+    limit: Option<u32>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/hooks", tag = "hooks", security(("app" = [])), request_body = HookRequest,
+    responses((status = 201, description = "It is told what happens from a second later on, at most", body = ShownHook)),
+)]
+pub(crate) async fn create<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    JsonBody(HookRequest { url, events, channel_kinds, channels }): JsonBody<HookRequest>,
+) -> Result<(StatusCode, Json<ShownHook>), Problem> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    if channels.len() > HOOK_CHANNELS_MAX {
+        return Err(Problem::bad_request(format!("channels: at most {HOOK_CHANNELS_MAX}")));
+    }
+    let events = bits(&events)?;
+    let away = || Problem::new(ErrorCode::StorageUnavailable, "the node waits for its store, try again");
+    let applications = api.node.applications().ok_or_else(away)?;
+    applications.may_call(&url).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
+    api.takes_writes()?;
+    let secret = draw()?;
+    let record = HookRecord {
+        app: app.id,
+        url,
+        secret: secret.clone(),
+        events,
+        kinds: channel_kinds.into_iter().fold(0, |bits, kind| bits | channel_kind_bit(kind)),
+        channels: channels.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
+        created_ms: api.node.wall(),
+        ..HookRecord::default()
+    };
+    loop {
+        // Of 64 random bits: a second time is rare, a third never seen.
+        if let Some(hook) = hooks::create(&api.engine, entropy()?, &record).await? {
+            return Ok((StatusCode::CREATED, Json(ShownHook::new(hook, Some(secret)))));
+        }
+    }
+}
+
+#[utoipa::path(
+    get, path = "/v1/hooks", tag = "hooks", security(("app" = [])),
+    responses((status = 200, description = "The application's webhooks", body = ShownHooks)),
+)]
+pub(crate) async fn list<E: Engine, S: Shards>(AppCaller { api, app }: AppCaller<E, S>) -> Answer<ShownHooks> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    let all = hooks::list(&api.engine).await?.into_iter();
+    let hooks = all.filter(|hook| hook.record.app == app.id).map(|hook| ShownHook::new(hook, None)).collect();
+    Ok(Json(ShownHooks { hooks }))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/hooks/{hook_id}", tag = "hooks", security(("app" = [])), params(("hook_id" = String, Path)),
+    responses((status = 204, description = "It is told nothing any more, and what it was told is forgotten")),
+)]
+pub(crate) async fn delete<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(hook): UrlPath<String>,
+) -> Result<StatusCode, Problem> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    let was_there = hooks::remove(&api.engine, app.id, id(&hook)?).await?;
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(no_such(&hook)) }
+}
+
+#[utoipa::path(
+    post, path = "/v1/hooks/{hook_id}/resume", tag = "hooks", security(("app" = [])),
+    params(("hook_id" = String, Path)),
+    responses((status = 200, description = "It is paused no more: a `hook.gap` says what it may have missed", body = ShownHook)),
+)]
+pub(crate) async fn resume<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(hook): UrlPath<String>,
+) -> Answer<ShownHook> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    let resumed = hooks::resume(&api.engine, app.id, id(&hook)?, api.node.wall()).await?;
+    Ok(Json(ShownHook::new(resumed.ok_or_else(|| no_such(&hook))?, None)))
+}
+
+#[utoipa::path(
+    post, path = "/v1/hooks/{hook_id}/replay", tag = "hooks", security(("app" = [])), request_body = ReplayRequest,
+    params(("hook_id" = String, Path)),
+    responses((status = 200, description = "It is told again what it was told, under the same ids", body = Replayed)),
+)]
+pub(crate) async fn replay<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(hook): UrlPath<String>,
+    JsonBody(ReplayRequest { from_ms }): JsonBody<ReplayRequest>,
+) -> Answer<Replayed> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    let found = hooks::of_app(&api.engine, app.id, id(&hook)?).await?.ok_or_else(|| no_such(&hook))?;
+    api.takes_writes()?;
+    Ok(Json(Replayed { lanes: hooks::replay(&api.engine, found.id, from_ms).await? }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/hooks/{hook_id}/calls", tag = "hooks", security(("app" = [])),
+    params(("hook_id" = String, Path), CallsQuery),
+    responses((status = 200, description = "What came of its last calls", body = ShownCalls)),
+)]
+pub(crate) async fn calls<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(hook): UrlPath<String>,
+    UrlQuery(CallsQuery { limit }): UrlQuery<CallsQuery>,
+) -> Answer<ShownCalls> {
+    AppCaller::<E, S>::may(&app, Scope::Hooks)?;
+    let limit = rows(limit, CALLS_DEFAULT, HOOK_CALLS_MAX.into())?;
+    let found = hooks::of_app(&api.engine, app.id, id(&hook)?).await?.ok_or_else(|| no_such(&hook))?;
+    let calls = hooks::logged(&api.engine, found.id, api.node.wall(), limit as usize).await?;
+    Ok(Json(ShownCalls { calls: calls.into_iter().map(ShownCall::new).collect() }))
+}
+
+/// The bits of events' words.
+fn bits(words: &[String]) -> Result<u64, Problem> {
+    if words.is_empty() {
+        return Err(Problem::bad_request("events: name at least one, or * for all"));
+    }
+    words.iter().try_fold(0, |bits, word| {
+        if word == EVERYTHING {
+            return Ok(HookKind::ALL.iter().fold(bits, |bits, kind| bits | kind.bit()));
+        }
+        let known = || {
+            let words = HookKind::ALL.iter().filter_map(|kind| HookKind::of_word(kind.word()));
+            words.map(HookKind::word).collect::<Vec<_>>().join(", ")
+        };
+        let kind = HookKind::of_word(word)
+            .ok_or_else(|| Problem::bad_request(format!("events: no event {word:?}: there are {}", known())))?;
+        Ok(bits | kind.bit())
+    })
+}
+
+/// A new secret: 256 random bits, as Standard Webhooks writes them.
+fn draw() -> Result<String, Problem> {
+    let mut bytes = [0; 32];
+    for part in bytes.chunks_mut(8) {
+        part.copy_from_slice(&entropy()?.to_be_bytes());
+    }
+    Ok(format!("whsec_{}", STANDARD.encode(bytes)))
+}
+
+fn id_text(id: u64) -> String {
+    format!("{ID_PREFIX}{id:016x}")
+}
+
+/// The hook that an id names.
+fn id(text: &str) -> Result<u64, Problem> {
+    let digits = text.strip_prefix(ID_PREFIX).filter(|digits| digits.len() == 16);
+    let is_plain = |digits: &&str| digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let id = digits.filter(is_plain).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    id.ok_or_else(|| no_such(text))
+}
+
+fn no_such(hook: &str) -> Problem {
+    Problem::new(ErrorCode::UnknownChannel, format!("the application has no hook {hook:?}"))
+}

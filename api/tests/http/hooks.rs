@@ -1,0 +1,119 @@
+//! Webhooks: made, shown, ended by their application, and what is refused.
+
+use serde_json::{Value, json};
+
+use crate::notifications::{App, ask, made, text};
+use crate::world::World;
+
+/// What an application asks: the status, and the JSON of the answer.
+fn asked(world: &mut World, app: &App, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let answer = ask(world, app, method, path, body, &[("content-type", "application/json")]);
+    (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
+}
+
+fn wanted() -> Value {
+    json!({"url": "https://shop.example/hooks", "events": ["message.sent", "read"]})
+}
+
+fn make(world: &mut World, app: &App) -> String {
+    let (status, hook) = asked(world, app, "POST", "/v1/hooks", &wanted().to_string());
+    assert_eq!(status, 201, "{hook}");
+    text(&hook["id"])
+}
+
+#[test]
+fn an_application_makes_lists_and_ends_hooks() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));
+    let mut body = wanted();
+    body["channel_kinds"] = json!(["group", "direct"]);
+    body["channels"] = json!(["9", "7", "9"]);
+    let (status, hook) = asked(&mut world, &app, "POST", "/v1/hooks", &body.to_string());
+    let (id, secret) = (text(&hook["id"]), text(&hook["secret"]));
+    assert_eq!((status, id.len(), secret.len()), (201, 21, 50), "{hook}");
+    assert!(id.starts_with("hook_") && secret.starts_with("whsec_"), "{hook}");
+    assert_eq!(
+        (hook["channel_kinds"].clone(), hook["channels"].clone()),
+        (json!(["direct", "group"]), json!(["7", "9"]))
+    );
+    assert_eq!(hook["events"], json!(["message.sent", "read"]));
+    let (status, all) = asked(&mut world, &app, "GET", "/v1/hooks", "");
+    assert_eq!((status, all["hooks"][0]["id"].clone(), all["hooks"][1].clone()), (200, json!(id), Value::Null));
+    assert!(!all.to_string().contains(&secret), "it is shown once");
+    let (status, calls) = asked(&mut world, &app, "GET", &format!("/v1/hooks/{id}/calls"), "");
+    assert_eq!((status, calls), (200, json!({"calls": []})));
+    let replay = format!("/v1/hooks/{id}/replay");
+    assert_eq!(asked(&mut world, &app, "POST", &replay, r#"{"from_ms":0}"#), (200, json!({"lanes": 0})));
+    let (status, resumed) = asked(&mut world, &app, "POST", &format!("/v1/hooks/{id}/resume"), "");
+    assert_eq!((status, resumed["id"].clone(), resumed["paused_ms"].clone()), (200, json!(id), Value::Null));
+    assert_eq!(asked(&mut world, &app, "DELETE", &format!("/v1/hooks/{id}"), "").0, 204);
+    assert_eq!(asked(&mut world, &app, "DELETE", &format!("/v1/hooks/{id}"), "").0, 404);
+    let (_, all) = asked(&mut world, &app, "GET", "/v1/hooks", "");
+    assert_eq!(all, json!({"hooks": []}));
+    let everything = json!({"url": "https://shop.example/hooks", "events": ["*"]}).to_string();
+    let (_, hook) = asked(&mut world, &app, "POST", "/v1/hooks", &everything);
+    assert_eq!(hook["events"].as_array().map(Vec::len), Some(10), "{hook}");
+}
+
+#[test]
+fn what_is_no_hook_is_refused_in_words() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));
+    let mut check = |change: Value, expected: &str| {
+        let mut body = wanted();
+        change.as_object().expect("fields").iter().for_each(|(name, value)| body[name] = value.clone());
+        let (status, problem) = asked(&mut world, &app, "POST", "/v1/hooks", &body.to_string());
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert_eq!((status, problem["code"].clone()), (400, json!(107)), "{change} {problem}");
+        assert!(detail.contains(expected), "{change}: {detail}");
+    };
+    check(json!({"url": "http://shop.example/hooks"}), "url: it is not https");
+    check(json!({"url": 7}), "expected a string");
+    check(json!({"events": ["message.gone"]}), "no event \"message.gone\": there are message.sent, message.edited");
+    check(json!({"events": ["hook.gap"]}), "no event");
+    check(json!({"events": []}), "name at least one");
+    check(json!({"channel_kinds": ["forum"]}), "forum");
+    check(json!({"channels": (0..101).map(|id| id.to_string()).collect::<Vec<_>>()}), "at most 100");
+    check(json!({"channels": ["x"]}), "body");
+    check(json!({"secret": "mine"}), "secret");
+}
+
+#[test]
+fn an_application_has_twenty_hooks_and_hears_nothing_of_anothers() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));
+    let id = make(&mut world, &app);
+    for _ in 1..20 {
+        make(&mut world, &app);
+    }
+    let (status, problem) = asked(&mut world, &app, "POST", "/v1/hooks", &wanted().to_string());
+    assert_eq!((status, problem["code"].clone()), (400, json!(106)), "{problem}");
+    let other = made(&world, &json!({"name": "other", "scopes": ["hooks"]}));
+    make(&mut world, &other);
+    let sends = made(&world, &json!({"name": "bot"}));
+    let mut check = |app: &App, id: &str, status: u16, code: u16| {
+        for (method, path, body) in [
+            ("DELETE", "", ""),
+            ("POST", "/resume", ""),
+            ("POST", "/replay", r#"{"from_ms":0}"#),
+            ("GET", "/calls", ""),
+        ] {
+            let (found, problem) = asked(&mut world, app, method, &format!("/v1/hooks/{id}{path}"), body);
+            assert_eq!((found, problem["code"].clone()), (status, json!(code)), "{method} {path} {problem}");
+        }
+    };
+    check(&other, &id, 404, 102);
+    check(&app, "hook_0000000000000000", 404, 102);
+    check(&app, "hook_", 404, 102);
+    check(&app, "7", 404, 102);
+    check(&app, &id.to_uppercase(), 404, 102);
+    check(&sends, &id, 403, 103);
+    check(&(app.0.clone(), "wrong".to_owned()), &id, 401, 101);
+    let (status, _) = asked(&mut world, &sends, "GET", "/v1/hooks", "");
+    assert_eq!(status, 403);
+    let (status, _) = asked(&mut world, &app, "GET", &format!("/v1/hooks/{id}/calls?limit=0"), "");
+    assert_eq!(status, 400);
+    let (status, _) = asked(&mut world, &app, "POST", &format!("/v1/hooks/{id}/replay"), "{}");
+    assert_eq!(status, 400);
+    world.check("GET /v1/hooks => 401 {\"code\":101}");
+}
