@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chat::hooks;
 use chat::notices::apps::{self, App, Scope};
 use chat::notices::events;
 use kv::Engine;
@@ -177,6 +178,7 @@ impl<E: Engine> StoredApplications<E> {
             }
             Wanted::Revoke(key) => {
                 let app = apps::revoke(&self.engine, id(key)?).await?.ok_or_else(|| no_such(key))?;
+                hooks::remove_all(&self.engine, app.id).await?;
                 Ok(Shown::new(app, None))
             }
             Wanted::Call(key, body) => self.call(key, body).await,

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::notifications::{App, ask, made, text};
-use crate::world::World;
+use crate::notifications::{App, admin, ask, made, text};
+use crate::world::{World, block_on};
 
 /// What an application asks: the status, and the JSON of the answer.
 fn asked(world: &mut World, app: &App, method: &str, path: &str, body: &str) -> (u16, Value) {
@@ -53,6 +53,19 @@ fn an_application_makes_lists_and_ends_hooks() {
     let everything = json!({"url": "https://shop.example/hooks", "events": ["*"]}).to_string();
     let (_, hook) = asked(&mut world, &app, "POST", "/v1/hooks", &everything);
     assert_eq!(hook["events"].as_array().map(Vec::len), Some(10), "{hook}");
+}
+
+#[test]
+fn hooks_end_with_their_application() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));
+    make(&mut world, &app);
+    let other = made(&world, &json!({"name": "other", "scopes": ["hooks"]}));
+    make(&mut world, &other);
+    let count = |world: &World| block_on(chat::hooks::list(&world.engine)).expect("readable").len();
+    assert_eq!(count(&world), 2);
+    let (status, _) = admin(&world, "POST", &format!("/admin/apps/{}/revoke", app.0), "");
+    assert_eq!((status, count(&world)), (200, 1));
 }
 
 #[test]

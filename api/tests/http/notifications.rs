@@ -15,7 +15,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// What an operator asks the internal listener, and the answer.
-fn admin(world: &World, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) fn admin(world: &World, method: &str, path: &str, body: &str) -> (u16, Value) {
     let answer = Client::connect(world.internal).ask(method, path, &[], body);
     (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
 }

@@ -21,6 +21,6 @@ mod sweep;
 pub use calls::{log, logged};
 pub(crate) use known::{Hooks, mark, partition_of_channel, put};
 pub use lanes::{LanePage, Told, ToldBody, due, note_told, page, rest};
-pub use registry::{Hook, create, list, of_app, pause, remove, resume};
+pub use registry::{Hook, create, list, of_app, pause, remove, remove_all, resume};
 pub use replay::replay;
 pub use sweep::sweep;

@@ -93,6 +93,18 @@ pub async fn remove<E: Engine>(engine: &E, app: u64, id: u64) -> Result<bool, La
     Ok(was_there)
 }
 
+/// Ends every hook of an application. How many there were.
+///
+/// # Errors
+/// As [`remove`]'s. Then some are ended; asking again is safe.
+pub async fn remove_all<E: Engine>(engine: &E, app: u64) -> Result<u64, LayerError> {
+    let mut removed = 0;
+    for hook in list(engine).await?.iter().filter(|hook| hook.record.app == app) {
+        removed += u64::from(remove(engine, app, hook.id).await?);
+    }
+    Ok(removed)
+}
+
 /// Clears what lies under a hook that is none any more. Returns how many rows went.
 pub(super) async fn clear_rows<E: Engine>(engine: &E, id: u64) -> Result<u64, LayerError> {
     let mut cleared = 0;

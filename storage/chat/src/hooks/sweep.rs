@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use schema::limits::HOOK_DAYS;
-use schema::record::{HookedRecord, RecordError};
+use schema::record::{AppRecord, HookedRecord, RecordError};
 use schema::{Position, UnixMs};
 
 use super::registry::{self, Hook, clear_rows};
@@ -30,7 +30,14 @@ pub async fn sweep<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result
     let before = UnixMs(wall.0.saturating_sub(HOOK_DAYS * keys::DAY_MS));
     let untold_before = UnixMs(before.0.saturating_sub(keys::DAY_MS));
     let mut swept = 0;
-    let hooks = registry::list(engine).await?;
+    let mut hooks = registry::list(engine).await?;
+    for app in hooks.iter().map(|hook| hook.record.app).collect::<BTreeSet<_>>() {
+        // One that was made while its application was revoked.
+        if is_revoked(engine, app).await? {
+            swept += registry::remove_all(engine, app).await?;
+            hooks.retain(|hook| hook.record.app != app);
+        }
+    }
     for hook in &hooks {
         let (forgotten, waits_ms) = forget(engine, hook, before).await?;
         swept += forgotten;
@@ -116,6 +123,14 @@ async fn forget_gone<E: Engine>(engine: &E, table: &RangeRequest, hooks: &[Hook]
         }
         range.begin = prefix_end(&first.key[..9]);
     }
+}
+
+/// Whether no secret of an application counts any more. One that cannot be read is none of those.
+async fn is_revoked<E: Engine>(engine: &E, app: u64) -> Result<bool, LayerError> {
+    let key = keys::app(app);
+    let row = read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?))?;
+    let record = row.map(|row| unreadable::skip(&key, AppRecord::decode(&row)));
+    Ok(record.is_none_or(|record| record.is_some_and(|record| record.secrets.is_empty())))
 }
 
 /// One may have been made since they were listed.

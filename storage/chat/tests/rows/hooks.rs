@@ -6,7 +6,7 @@ use std::thread;
 use chat::devices::{self, Connecting};
 use chat::hooks::{self, Hook, LanePage, ToldBody};
 use chat::keys;
-use chat::notices::Worker;
+use chat::notices::{Worker, apps};
 use chat::presence;
 use chat::share::Share;
 use chat::{LayerError, accounts};
@@ -17,7 +17,7 @@ use kv::{Engine, RangeRequest, Transaction};
 use schema::hook::{HookKind, channel_kind_bit};
 use schema::limits::{HOOKS_MAX, HOOKS_OF_APP_MAX};
 use schema::op::ChannelKind;
-use schema::record::{HookCallRecord, HookRecord, HookedBody, PresenceRecord};
+use schema::record::{AppRecord, AppSecret, HookCallRecord, HookRecord, HookedBody, PresenceRecord};
 use schema::{ChannelId, EventBody, Position, PresenceState, UnixMs, UserId};
 
 use crate::world::{DAY_MS, WALL, World, channel, faulty, name, quiet, rows, store, words, write};
@@ -34,7 +34,11 @@ fn wanting(words: &str) -> HookRecord {
     HookRecord { app: APP, url, secret, events, created_ms: WALL, ..HookRecord::default() }
 }
 
+/// Makes a hook, and its application, of whose secrets one counts.
 fn make<E: Engine>(engine: &E, id: u64, record: &HookRecord) -> Hook {
+    let secrets = vec![AppSecret { hash: String::new(), created_ms: WALL }];
+    let app = AppRecord { name: "shop".into(), secrets, ..AppRecord::default() };
+    write(engine, |tx| tx.set(&keys::app(record.app), &app.encode()));
     block_on(hooks::create(engine, id, record)).expect("made").expect("its id is free")
 }
 
@@ -346,6 +350,22 @@ fn what_was_told_is_kept_for_three_days_and_what_was_not_until_it_is() {
     assert_eq!([kept(&world, 2), kept(&world, 3), kept(&world, 4)], [2, 1, 1]);
     block_on(hooks::pause(&world.engine, &worker(&world), HOOK, WALL, WALL, "x")).expect("paused");
     assert_eq!([kept(&world, 2), kept(&world, 3)], [1, 0]);
+}
+
+#[test]
+fn hooks_end_with_their_application() {
+    let mut world = world_with(&[], &wanting("message.sent"));
+    make(&world.engine, 11, &HookRecord { app: 12, ..wanting("message.sent") });
+    world.wall = WALL.plus_ms(1_000);
+    world.run("1 sends a");
+    let ids = || block_on(hooks::list(&world.engine)).expect("readable").iter().map(|hook| hook.id).collect::<Vec<_>>();
+    let sweep = || block_on(hooks::sweep(&world.engine, world.wall, &Share::whole())).expect("swept");
+    assert_eq!((sweep(), ids()), (0, vec![HOOK, 11]));
+    block_on(apps::revoke(&world.engine, APP)).expect("revoked");
+    assert_eq!((sweep(), ids()), (1, vec![11]), "one that was made meanwhile");
+    assert_eq!(rows(&world.engine, &keys::hooked_of_hook(HOOK)), []);
+    assert_eq!(block_on(hooks::remove_all(&world.engine, 12)).expect("removed"), 1);
+    assert_eq!(ids(), Vec::<u64>::new());
 }
 
 #[test]
