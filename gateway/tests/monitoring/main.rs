@@ -143,6 +143,19 @@ fn anchors(manual: &str) -> BTreeSet<String> {
     manual.lines().filter(|line| line.starts_with('#')).map(anchor).collect()
 }
 
+/// What a node says of itself, once this is a part of it.
+fn once_it_has(node: &Node, part: &str) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = node.get("/metrics").1;
+        if text.contains(part) {
+            return text;
+        }
+        assert!(Instant::now() < until, "{part:?} never came: {text}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// What two nodes export.
 fn exported() -> Exported {
     let mut exported = Exported::new();
@@ -152,8 +165,8 @@ fn exported() -> Exported {
     let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
     let providers = fakes.config_path().to_str().expect("a path in UTF-8");
     let alone = Node::start("run", &data, &["--shards", "1", "--notify.providers_file", providers]);
-    alone.until_ready(None);
-    add(&mut exported, &alone.get("/metrics").1);
+    // Depths of queues are counted some time after the start.
+    add(&mut exported, &once_it_has(&alone, "\nrookery_notify_waiting{"));
 
     let cluster = Cluster::start();
     let member = cluster.linked("one").ready();
@@ -164,16 +177,7 @@ fn exported() -> Exported {
     stranger.write_all(&[b'x'; 64]).expect("it is taken");
     // It is told a number, and then that it is nobody: an end, or a reset where it was not read to its end.
     let _ = stranger.read_to_end(&mut Vec::new());
-    let until = Instant::now() + PATIENCE;
-    let text = loop {
-        let text = member.get("/metrics").1;
-        if text.contains("\nrookery_links_refused_total{") {
-            break text;
-        }
-        assert!(Instant::now() < until, "the stranger was never counted: {text}");
-        thread::sleep(Duration::from_millis(100));
-    };
-    add(&mut exported, &text);
+    add(&mut exported, &once_it_has(&member, "\nrookery_links_refused_total{"));
     exported
 }
 
