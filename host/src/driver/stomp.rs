@@ -213,3 +213,147 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schema::UnixMs;
+
+    use super::*;
+
+    const CONN: ConnId = ConnId(1);
+    const CONNECTED: &str = r#"{"id":1,"connect":{"user_id":"7","session_id":"2a","server_time_ms":5,"ping_ms":25000,"limits":{"body_chars_max":1,"frame_bytes_max":2},"cursor":"c0","retry":{"base_ms":1,"cap_ms":2}}}"#;
+    const HEAD: &str = r#"{"push":{"head":{"channel_id":"5","head_seq":9}}}"#;
+
+    /// A connection, and what the socket and the shard have of it.
+    #[derive(Default)]
+    struct Table {
+        edge: Edge,
+        /// Bytes that the socket has not let go.
+        socket: usize,
+        /// Bytes that count at the shard as queued.
+        shard: usize,
+        now_ms: u64,
+    }
+
+    impl Table {
+        fn new() -> Self {
+            let mut table = Self::default();
+            table.edge.agreed(CONN, Some("v12.stomp"));
+            table
+        }
+
+        fn now(&self) -> Now {
+            Now { mono: Instant(self.now_ms * 1_000_000), wall: UnixMs(self.now_ms) }
+        }
+
+        /// Takes steps, with commas between: `> FRAME` of the client, its lines between blanks; `< JSON` of the shard; `left`: all
+        /// that is queued leaves the socket; `left N`: so many bytes; `+MS`; `deaf` and `hears` of the shard. What comes of them
+        /// is `asks`, `says`, `closes`, `stops`, `reads`; behind it whether bytes are queued at the socket and at the shard.
+        fn check(&mut self, steps: &[&str], expected: &str) {
+            let mut seen = Vec::new();
+            for step in steps {
+                match step.split_once(' ').unwrap_or((step, "")) {
+                    (">", frame) => {
+                        let frame = format!("{}\n\n\0", frame.replace(' ', "\n"));
+                        let asked = self.edge.received(CONN, self.now(), frame.as_bytes());
+                        seen.extend(asked.map(|_| "asks"));
+                    }
+                    ("<", json) => {
+                        let frame = SharedFrame::copied(Opcode::Text, json.as_bytes());
+                        self.shard += frame.len();
+                        self.edge.told(CONN, self.now(), &frame);
+                    }
+                    ("left", bytes) => {
+                        let bytes = bytes.parse().unwrap_or(self.socket);
+                        self.socket -= bytes;
+                        self.shard -= self.edge.drained(CONN, bytes as u32) as usize;
+                    }
+                    ("deaf", _) => assert!(!self.edge.reads(CONN, self.now(), false)),
+                    ("hears", _) => assert!(!self.edge.reads(CONN, self.now(), true)),
+                    (ms, _) => {
+                        self.now_ms += ms.strip_prefix('+').expect("a step").parse::<u64>().expect("a time");
+                        self.edge.tick(self.now());
+                        assert!(self.edge.poll_timeout().is_none_or(|at| at > self.now().mono), "due again at once");
+                    }
+                }
+                while let Some((conn, output)) = self.edge.poll_output() {
+                    assert_eq!(conn, CONN);
+                    seen.push(match output {
+                        StompOutput::Send(frame) => {
+                            self.socket += frame.len();
+                            "says"
+                        }
+                        StompOutput::Close(_) => "closes",
+                        StompOutput::Requests(_) => "asks",
+                        StompOutput::Drained(bytes) => {
+                            self.shard -= bytes as usize;
+                            continue;
+                        }
+                        StompOutput::Reads(true) => "reads",
+                        StompOutput::Reads(false) => "stops",
+                    });
+                }
+            }
+            let queued = format!("{} {}", u8::from(self.socket > 0), u8::from(self.shard > 0));
+            assert_eq!(format!("{} {queued}", seen.join(" ")).trim_start(), expected, "{steps:?}");
+        }
+
+        fn connected(headers: &str) -> Self {
+            let mut table = Self::new();
+            let connect = format!("> CONNECT accept-version:1.2 passcode:a.b.c{headers}");
+            table.check(&[&connect], "asks 0 0");
+            table.check(&[&format!("< {CONNECTED}")], "says 1 1");
+            let kept = table.edge.speakers[&CONN].session.is_holding();
+            table.check(&["left"], if kept { "0 1" } else { "0 0" });
+            table
+        }
+    }
+
+    #[test]
+    fn the_shards_bytes_leave_with_what_they_became() {
+        let head = format!("< {HEAD}");
+        let mut table = Table::connected("");
+        // Nobody subscribed: it has left at once, or with what is queued.
+        table.check(&[&head], "0 0");
+        table.check(&["> SUBSCRIBE id:0 destination:/user/queue/inbox receipt:r"], "says 1 0");
+        table.check(&[&head], "says 1 1");
+        table.check(&["left 1"], "1 1");
+        table.check(&["left"], "0 0");
+        table.check(&["> BEGIN transaction:t receipt:r", "> UNSUBSCRIBE id:0", &head], "says 1 1");
+        table.check(&["left"], "0 0");
+    }
+
+    #[test]
+    fn what_is_kept_for_the_inbox_counts_as_queued() {
+        let head = format!("< {HEAD}");
+        let mut table = Table::connected(" x-cursor:c");
+        table.check(&[&head, &head], "0 1");
+        table.check(&["> SUBSCRIBE id:0 destination:/user/queue/inbox"], "says says 1 1");
+        table.check(&["left"], "0 0");
+    }
+
+    #[test]
+    fn a_socket_is_read_if_the_shard_and_the_translator_have_room() {
+        let mut table = Table::connected("");
+        table.check(&["deaf"], "stops 0 0");
+        table.check(&["deaf"], "0 0");
+        table.check(&["hears"], "reads 0 0");
+        let long = format!("> SEND destination:/channel/5  {}", "x".repeat(1024 * 1024));
+        table.check(&[&long], "asks stops 0 0");
+        table.check(&["deaf", "hears"], "0 0");
+        table.check(&[r#"< {"id":2,"send":{"seq":8,"sent_ms":99,"duplicate":false}}"#], "reads 0 0");
+    }
+
+    #[test]
+    fn deadlines_come_in_their_time_and_end_with_the_connection() {
+        let mut table = Table::connected(" heart-beat:5000,5000");
+        table.check(&["+4374"], "0 0");
+        table.check(&["+1"], "says 1 0");
+        table.check(&["left", "+6624"], "says 1 0");
+        table.check(&["+1"], "says closes 1 0");
+        let mut table = Table::connected(" heart-beat:5000,5000");
+        table.edge.closed(CONN);
+        assert_eq!((table.edge.poll_timeout(), table.edge.held_bytes), (None, 0));
+        table.check(&["+100000"], "0 0");
+    }
+}
