@@ -294,7 +294,7 @@ impl Session {
         }
         match frame {
             ServerFrame::Push(push) => self.pushed(now, push, out),
-            ServerFrame::Reply { id, reply } => match self.pending.remove(&id) {
+            ServerFrame::Reply { id, reply } => match taken(&mut self.pending, &id) {
                 Some(pending) => self.replied(now, pending, reply, out),
                 None => {
                     let refusal = Refusal::new(ErrorCode::Internal, "the server answered what was not asked");
@@ -482,6 +482,15 @@ impl Default for Session {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Takes an entry out. A map that is empty then holds no memory, as most are most of the time.
+fn taken<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K) -> Option<V> {
+    let value = map.remove(key);
+    if map.is_empty() {
+        *map = BTreeMap::new();
+    }
+    value
 }
 
 /// A header that has to be there.

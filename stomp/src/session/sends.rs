@@ -76,6 +76,14 @@ impl Sends {
         self.waiting.len() < WAITING_MAX / part && self.bytes < BYTES_MAX / part
     }
 
+    fn answered(&mut self, number: u64) {
+        self.in_flight.remove(&number);
+        if self.in_flight.is_empty() {
+            // It holds no memory then.
+            self.in_flight = BTreeSet::new();
+        }
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         self.again_at.filter(|_| self.in_flight.is_empty())
     }
@@ -175,7 +183,7 @@ impl Session {
         (seq, sent_ms, duplicate): (Seq, UnixMs, bool),
         out: &mut Outputs,
     ) {
-        self.sends.in_flight.remove(&number);
+        self.sends.answered(number);
         self.sends.bytes -= unsent.bytes();
         if let Some(receipt) = &unsent.receipt {
             let writer = FrameWriter::new(self.version, Verb::Receipt)
@@ -198,7 +206,7 @@ impl Session {
         error: &ErrorReply,
         out: &mut Outputs,
     ) {
-        self.sends.in_flight.remove(&number);
+        self.sends.answered(number);
         if !error.temporary || unsent.until <= now.mono {
             return self.fail(now, error, unsent.receipt.as_deref(), out);
         }
@@ -215,7 +223,10 @@ impl Session {
         }
         self.sends.again_at = None;
         for _ in 0..AGAIN_AT_ONCE {
-            let Some((number, unsent)) = self.sends.waiting.pop_first() else { break };
+            let Some((number, unsent)) = self.sends.waiting.pop_first() else {
+                self.sends.waiting = BTreeMap::new();
+                break;
+            };
             self.ask_send(number, unsent, out);
         }
     }

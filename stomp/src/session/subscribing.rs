@@ -52,6 +52,8 @@ impl Session {
         let number = self.next_subscription;
         self.next_subscription += 1;
         let unacked = Unacked::new(mode, window);
+        // Most sessions have one or two, which are large.
+        self.subscriptions.reserve_exact(1);
         self.subscriptions.push(Subscription::new((id, number), destination, unacked, after, all_events));
         let receipt = frame.header("receipt").map(str::to_owned);
         match destination {
