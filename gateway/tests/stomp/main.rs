@@ -193,3 +193,49 @@ fn a_slow_reader_of_a_long_replay_misses_nothing() {
     assert_eq!(raw.next(), Ok("RECEIPT\nreceipt-id:d\n\n\0".to_owned()));
     assert_eq!(raw.next(), Err(1000));
 }
+
+/// A large channel is in nobody's inbox: its messages come because it is subscribed to, and what was before from its log.
+#[test]
+fn a_large_channel_is_replayed_and_followed() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (_, ann) = node.sign_up("ann");
+    let (bob_id, bob) = node.sign_up("bob");
+    let channel = node.channel(&ann, &json!({"kind": "large", "title": "all", "history": "all"}));
+    let (status, reply) = node.http(
+        "PUT",
+        &format!("/v1/channels/{channel}/members/{bob_id}"),
+        Some(&ann),
+        Some(&json!({"role": "member"})),
+    );
+    assert!((200..300).contains(&status), "{status} {reply}");
+    let mut sender = node.connect(&ann, "json");
+    let mut send = |seq: u64| {
+        let sent = sender.send(&channel, &client_msg_id(seq), &format!("body {seq}"));
+        assert_eq!(sent["send"]["seq"], json!(seq), "{sent}");
+    };
+    (1..=250).for_each(&mut send);
+    let mut raw = Raw::connected(&node, &bob, "");
+    raw.say(&format!("SUBSCRIBE\nid:0\ndestination:/channel/{channel}\nx-after-seq:10\nack:client\n\n\0"));
+    let given = |raw: &mut Raw, seq: u64| {
+        let message = raw.next().expect("a message");
+        assert!(
+            message.starts_with("MESSAGE\n") && message.ends_with(&format!("\n\nbody {seq}\0")),
+            "{seq}: {message}"
+        );
+    };
+    (11..=150).for_each(|seq| given(&mut raw, seq));
+    (251..=260).for_each(&mut send);
+    (151..=260).for_each(|seq| given(&mut raw, seq));
+    (261..=270).for_each(&mut send);
+    (261..=266).for_each(|seq| given(&mut raw, seq));
+    // 256 wait for their ACK, as many as may.
+    raw.say("ACK\nid:1-260\nreceipt:acked\n\n\0");
+    let said: Vec<String> = (0..5).map(|_| raw.next().expect("a frame")).collect();
+    assert!(said.iter().any(|said| said == "RECEIPT\nreceipt-id:acked\n\n\0"), "{said:?}");
+    for seq in 267..=270 {
+        assert!(said.iter().any(|said| said.ends_with(&format!("\n\nbody {seq}\0"))), "{seq} is in {said:?}");
+    }
+    raw.say("UNSUBSCRIBE\nid:0\nreceipt:gone\n\n\0");
+    assert_eq!(raw.next(), Ok("RECEIPT\nreceipt-id:gone\n\n\0".to_owned()));
+}

@@ -236,7 +236,8 @@ impl Place {
         (text(&account["user_id"]), text(&account["token"]))
     }
 
-    fn channel(&self, token: &str, body: &Value) -> String {
+    /// A channel of any kind, as the API has its fields.
+    pub(crate) fn channel(&self, token: &str, body: &Value) -> String {
         let (status, channel) = self.http("POST", "/v1/channels", Some(token), Some(body));
         assert!(matches!(status, 200 | 201), "{status} {channel}");
         text(&channel["channel_id"])
