@@ -95,13 +95,13 @@ impl Session {
 fn token(frame: &Frame) -> Result<&str, Refusal> {
     let bearer = frame.header("Authorization").or(frame.header("authorization"));
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    let token = frame.header("token").or(bearer).or(frame.header("passcode")).map(str::trim).unwrap_or_default();
-    // Signed tokens have three parts. A password has none of it, or is refused as a token.
-    if token.split('.').count() != 3 {
+    // What a signed token looks like: a password in its place is not sent on to be refused as one.
+    let passcode = frame.header("passcode").filter(|passcode| passcode.split('.').count() == 3);
+    let token = frame.header("token").or(bearer).or(passcode).map(str::trim).ok_or_else(|| {
         let message = "no access token: log in by POST /v1/auth/login, and give the token as passcode, as token or as \
                        Authorization: Bearer";
-        return Err(Refusal::new(ErrorCode::Unauthenticated, message));
-    }
+        Refusal::new(ErrorCode::Unauthenticated, message)
+    })?;
     Ok(token)
 }
 
