@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use router::ConnId;
 use schema::limits::PARTIAL_BYTES_MAX;
-use schema::{CloseCode, Encoding, Instant, Now};
+use schema::{CloseCode, Encoding, Instant, Now, ServerFrame};
 use stomp::{Output, Session, Version};
 use wire::{Opcode, SharedFrame};
 
 use super::credit::Credit;
+
+/// Bytes of a frame that is kept as it was read: a message of usual size, not a page of history.
+const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// The subprotocol of the newest version of STOMP that is offered.
 pub(super) fn subprotocol(offered: &[&str]) -> Option<&'static str> {
@@ -44,6 +47,8 @@ pub(super) struct Edge {
     translated: VecDeque<Output>,
     /// Bytes of incomplete frames over all connections.
     held_bytes: usize,
+    /// The frame that was read last, and what it says: a message goes to many sessions one after the other.
+    read: Option<(SharedFrame, Vec<ServerFrame>)>,
 }
 
 struct Speaker {
@@ -128,10 +133,23 @@ impl Edge {
     /// A frame of the shard's for the client: what it says, in lines of JSON.
     pub(super) fn told(&mut self, conn: ConnId, now: Now, frame: &SharedFrame) {
         let bytes = u32::try_from(frame.len()).expect("a frame is below 4 GB: messages are below 2 MB");
-        let said = Encoding::Json.server_frames(frame.payload()).expect("the shard says what its protocol has");
+        let said = self.read(frame);
         let Some(speaker) = self.speakers.get_mut(&conn) else { return };
         speaker.kept_bytes += bytes;
         self.with(conn, now, |session, out| said.into_iter().for_each(|frame| session.told(now, frame, out)));
+    }
+
+    /// What a frame says. Each is read once in a row, whoever it is for.
+    fn read(&mut self, frame: &SharedFrame) -> Vec<ServerFrame> {
+        // While it is kept no other can be at its place.
+        if let Some((earlier, said)) = &self.read
+            && std::ptr::eq(earlier.as_bytes(), frame.as_bytes())
+        {
+            return said.clone();
+        }
+        let said = Encoding::Json.server_frames(frame.payload()).expect("the shard says what its protocol has");
+        self.read = (frame.len() <= READ_BYTES_MAX).then(|| (frame.clone(), said.clone()));
+        said
     }
 
     /// The shard closes the connection.
