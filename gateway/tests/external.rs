@@ -274,6 +274,14 @@ fn a_backend_and_an_issuer_speak_of_the_same_users() {
         assert_eq!(message["message"]["message"]["body"], json!("shipped"), "{message}");
         assert_eq!(message["message"]["message"]["from"], sent["from"]);
     }
+    let said = json!({"event": "courier.moved", "data": "52.52,13.40"});
+    let (status, _) = ask("POST", &path.replace("/messages", "/publish"), said);
+    assert_eq!(status, 204);
+    for client in [&mut by_issuer, &mut by_backend] {
+        let published = std::iter::repeat_with(|| client.push()).find(|push| push["published"].is_object());
+        let expected = json!({"channel_id": channel["channel_id"], "event": "courier.moved", "data": "52.52,13.40"});
+        assert_eq!(published.expect("it comes")["published"], expected);
+    }
     let (_, presence) = ask("POST", "/v1/server/presence", json!({"users": ["external:ann"]}));
     assert_eq!(presence["entries"][0]["user_id"], ann["user_id"], "{presence}");
 

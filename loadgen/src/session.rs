@@ -266,7 +266,8 @@ impl<T: Talk> Sessions<T> {
             | Push::Read { .. }
             | Push::TokenExpiring { .. }
             | Push::Head { .. }
-            | Push::Typing { .. } => {}
+            | Push::Typing { .. }
+            | Push::Published { .. } => {}
         }
         Ok(())
     }

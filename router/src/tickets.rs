@@ -286,6 +286,7 @@ fn is_repeatable(op: &ChannelOp) -> bool {
         ChannelOp::AddMember { .. }
         | ChannelOp::RemoveMember { .. }
         | ChannelOp::Typing { .. }
+        | ChannelOp::Publish { .. }
         | ChannelOp::SetTitle { .. }
         | ChannelOp::SetMuted { .. }
         | ChannelOp::Block { .. } => false,

@@ -64,6 +64,8 @@ pub const MENTIONS_MAX: u32 = 50;
 pub const EMOJIS_OF_MESSAGE_MAX: u32 = 32;
 /// How often a session may say that its user is writing in one channel.
 pub const TYPING_MS: u64 = 3_000;
+/// Bytes of what a backend publishes to a channel at once: a position, a state, not a document.
+pub const PUBLISHED_BYTES_MAX: u32 = 4 * 1024;
 /// Members up to which everyone is told who writes and who has read: in larger channels only those who have them open.
 pub const SMALL_GROUP_MEMBERS_MAX: u32 = 20;
 /// Large channels that a session has open at once.

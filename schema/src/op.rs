@@ -89,6 +89,15 @@ pub enum ChannelOp {
         /// Whether it is writing.
         on: bool,
     },
+    /// An application's backend tells those who are there something. Told live, kept nowhere.
+    Publish {
+        /// The application's own account, or a member.
+        by: UserId,
+        /// What happened, in the application's words: 1 to 64 of `[A-Za-z0-9._-]`.
+        event: Arc<str>,
+        /// What it says of that, at most 4 KiB.
+        data: Arc<str>,
+    },
     /// An owner or admin gives a group or large channel another title.
     SetTitle {
         /// The user who acts.
@@ -128,6 +137,7 @@ impl ChannelOp {
             | Self::Delete { .. }
             | Self::React(_)
             | Self::Typing { .. }
+            | Self::Publish { .. }
             | Self::SetTitle { .. }
             | Self::SetMuted { .. }
             | Self::Block { .. } => None,
@@ -145,6 +155,7 @@ impl ChannelOp {
             }
             Self::Edit(edit) => edit.body.len(),
             Self::SetTitle { title, .. } => title.len(),
+            Self::Publish { event, data, .. } => event.len() + data.len(),
             Self::Mark { .. }
             | Self::AddMember { .. }
             | Self::RemoveMember { .. }
@@ -262,7 +273,7 @@ pub enum OpReply {
         /// How many have put the emoji there, after it.
         count: u32,
     },
-    /// To [`ChannelOp::Typing`].
+    /// To [`ChannelOp::Typing`] and [`ChannelOp::Publish`].
     Told,
 }
 

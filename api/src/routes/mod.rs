@@ -90,6 +90,7 @@ macro_rules! with_operations {
             backend_channels::create backend_channels::one backend_channels::change
             backend_channels::members backend_channels::change_members
             backend_messages::send backend_messages::history backend_messages::broadcast backend_messages::presences
+            backend_messages::publish
         }
     };
 }

@@ -47,6 +47,7 @@ fn an_application_needs_the_scope_and_a_user_has_none() {
         r#"POST /v1/server/channels/1/members {"add":["1"]}"#,
         r#"POST /v1/server/channels/1/messages {"client_msg_id":"$m1","body":"x"}"#,
         "GET /v1/server/channels/1/messages",
+        r#"POST /v1/server/channels/1/publish {"event":"x"}"#,
         r#"POST /v1/server/broadcast {"channels":["1"],"client_msg_id":"$m1","body":"x"}"#,
         r#"POST /v1/server/presence {"users":["1"]}"#,
     ] {
@@ -249,6 +250,8 @@ fn messages_are_sent_once_in_the_name_of_a_user_or_of_the_application() {
     {
         world.check(&format!(r#"shop {method} /v1/server/users/$system{path} {body} => 403 {{"code":103}}"#));
     }
+    world.check(r#"shop POST /v1/server/channels/$g/members {"add":["$system"]} => 200 {"outcomes":[{"changed":false,"refused":{"code":103}}]}"#);
+    world.check(r#"shop POST /v1/server/channels {"kind":"group","title":"x","owner":"$system"} => 403 {"code":103}"#);
     // What is wrong.
     let long = "x".repeat(100_001);
     for (body, status, code) in [
@@ -276,6 +279,47 @@ fn messages_are_sent_once_in_the_name_of_a_user_or_of_the_application() {
     world.check(r#"shop POST /v1/server/presence {"users":["external:ann","external:nobody","$bob"]} => 200 {"entries":[{"user":"external:ann","user_id":"$ann","state":"offline","last_active_ms":0},{"user_id":"$bob"}]}"#);
     let many = (1..=201).map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(",");
     world.check(&format!(r#"shop POST /v1/server/presence {{"users":[{many}]}} => 400 {{"code":106}}"#));
+}
+
+#[test]
+fn what_is_published_is_told_to_members_and_kept_nowhere() {
+    let mut world = peopled();
+    world.check(r#"shop POST /v1/server/channels {"kind":"group","title":"g","owner":"external:ann","members":["external:bob"]} => 201 {"channel_id":"$g"}"#);
+    world.check(r#"shop POST /v1/server/channels {"kind":"large","title":"l","owner":"external:ann"} => 201 {"channel_id":"$l"}"#);
+    const SAY: &str = "shop POST /v1/server/channels/$g/publish";
+    world.check(&format!(r#"{SAY} {{"event":"courier.moved","data":"52.52,13.40"}} => 204"#));
+    world.check(&format!(r#"{SAY} {{"event":"courier.moved","data":"{}"}} => 204"#, "x".repeat(4_096)));
+    world.check(&format!(r#"{SAY} {{"event":"x"}} => 204"#));
+    world.check(r#"shop GET /v1/server/channels/$g => 200 {"head_seq":0}"#);
+    world.check(&format!(r#"{SAY} {{"event":"x","data":"{}"}} => 413 {{"code":116}}"#, "x".repeat(4_097)));
+    for wrong in [r#"{"event":""}"#, r#"{"event":"a b"}"#, r#"{"data":"x"}"#, r#"{"event":"x","data":7}"#] {
+        world.check(&format!(r#"{SAY} {wrong} => 400 {{"code":107}}"#));
+    }
+    world.check(&format!(r#"{SAY} {{"event":"{}"}} => 400 {{"code":107}}"#, "x".repeat(65)));
+    world.check(r#"shop POST /v1/server/channels/7/publish {"event":"x"} => 404 {"code":102}"#);
+    world.check(r#"shop POST /v1/server/channels/$l/publish {"event":"x"} => 403 {"code":103}"#);
+}
+
+#[test]
+fn every_request_of_the_server_api_is_described_with_an_example() {
+    let mut world = World::new();
+    let answer = world.check("GET /openapi.json => 200");
+    let document: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let mut described = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in
+            item.as_object().expect("operations").iter().filter(|_| path.starts_with("/v1/server/"))
+        {
+            if path == "/v1/servers/best" {
+                continue;
+            }
+            let body = &operation["requestBody"]["content"]["application/json"];
+            assert!(body.is_null() || body["example"].is_object(), "{method} {path}: {operation}");
+            assert_eq!(operation["security"], json!([{"app": []}]), "{method} {path}");
+            described += 1;
+        }
+    }
+    assert_eq!(described, 16);
 }
 
 #[test]

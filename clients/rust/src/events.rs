@@ -103,6 +103,15 @@ pub enum Event {
         /// Whether they write.
         on: bool,
     },
+    /// The server's application says something of a channel, which is kept nowhere.
+    Published {
+        /// Which.
+        channel_id: ChannelId,
+        /// What happened, in the application's words.
+        event: String,
+        /// What it says of that: a text.
+        data: String,
+    },
     /// A channel that was open is open again on a new connection: its marks and counts as they are now.
     Opened {
         /// Which.
@@ -183,6 +192,7 @@ fn known(kind: &str, fields: &Value) -> Option<Event> {
         Head { channel_id: ChannelId, head_seq: Seq },
         Presence { entries: Vec<PresenceEntry> },
         Typing { channel_id: ChannelId, user_id: UserId, on: bool },
+        Published { channel_id: ChannelId, event: String, data: String },
     }
     let only = serde_json::Map::from_iter([(kind.to_owned(), fields.clone())]);
     Some(match serde_json::from_value(Value::Object(only)).ok()? {
@@ -200,6 +210,7 @@ fn known(kind: &str, fields: &Value) -> Option<Event> {
         Push::Head { channel_id, head_seq } => Event::Head { channel_id, head_seq },
         Push::Presence { entries } => Event::Presence(entries),
         Push::Typing { channel_id, user_id, on } => Event::Typing { channel_id, user_id, on },
+        Push::Published { channel_id, event, data } => Event::Published { channel_id, event, data },
     })
 }
 

@@ -71,6 +71,7 @@ impl Known {
             | Event::Membership { .. }
             | Event::Presence(_)
             | Event::Typing { .. }
+            | Event::Published { .. }
             | Event::Opened { .. }
             | Event::NotOpened { .. }
             | Event::Outgoing(_)

@@ -20,6 +20,7 @@ impl Home {
             effects.count(Counter::NotOurs);
             if let LiveBody::Blocked { .. } = body {
                 for (home, users) in effects.placement.by_home(others) {
+                    let body = body.clone();
                     effects.mesh(home, MeshBody::Live { events: vec![LiveEvent { channel, users, body }] });
                 }
             }
@@ -33,6 +34,9 @@ impl Home {
             }
             LiveBody::Read { user, read_seq } => {
                 self.notify(&users, Some(user), &Telling::Read { channel, user, read_seq }, effects);
+            }
+            LiveBody::Published { event, data, open_only } => {
+                self.notify(&users, None, &Telling::Published { channel, event, data, open_only }, effects);
             }
             LiveBody::Blocked { by, user, on } => self.watchers.blocked(by, user, on, effects),
         }

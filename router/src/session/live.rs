@@ -3,6 +3,8 @@
 //! Owns the choice of those that are pushed: nobody waits for one, so a session that is slow to take its events goes
 //! without (I11). Of a user's presence only the user's home is believed, and the one before it.
 
+use std::sync::Arc;
+
 use schema::mesh::Telling;
 use schema::{Owner, PresenceEntry, Push};
 
@@ -18,12 +20,16 @@ pub(crate) struct LiveNotice {
 
 impl LiveNotice {
     pub(crate) fn new(what: Telling) -> Self {
-        let push = match what {
-            Telling::Typing { channel, user, on, .. } => Some(Push::Typing { channel_id: channel, user_id: user, on }),
-            Telling::Read { channel, user, read_seq } => {
+        let push = match &what {
+            &Telling::Typing { channel, user, on, .. } => Some(Push::Typing { channel_id: channel, user_id: user, on }),
+            &Telling::Read { channel, user, read_seq } => {
                 Some(Push::Read { channel_id: channel, user_id: user, read_seq, cursor: None })
             }
-            Telling::Head { channel, head_seq } => Some(Push::Head { channel_id: channel, head_seq }),
+            &Telling::Head { channel, head_seq } => Some(Push::Head { channel_id: channel, head_seq }),
+            Telling::Published { channel, event, data, .. } => {
+                let (event, data) = (Arc::clone(event), Arc::clone(data));
+                Some(Push::Published { channel_id: *channel, event, data })
+            }
             Telling::Presence { .. } => None,
         };
         Self { what, push: push.map(Shared::new) }
@@ -34,7 +40,9 @@ impl Session {
     /// A notice of the home, of something that has just happened.
     pub(crate) fn notify(&mut self, from: Owner, notice: &mut LiveNotice, context: &mut ShardContext<'_>) {
         let wanted = match &notice.what {
-            &Telling::Typing { channel, open_only, .. } => !open_only || self.has_open(channel),
+            &(Telling::Typing { channel, open_only, .. } | Telling::Published { channel, open_only, .. }) => {
+                !open_only || self.has_open(channel)
+            }
             Telling::Read { .. } => true,
             &Telling::Head { channel, .. } => !self.follows(channel),
             Telling::Presence { entries } => {

@@ -96,6 +96,11 @@ impl Log {
                 transaction.tell(self.members.clone(), LiveBody::Typing { user, on, open_only });
                 Ok(OpReply::Told)
             }
+            ChannelOp::Publish { by: _, event, data } => {
+                let open_only = self.members.len() > 3;
+                transaction.tell(self.members.clone(), LiveBody::Published { event, data, open_only });
+                Ok(OpReply::Told)
+            }
             ChannelOp::RemoveMember { by: _, user } => {
                 let changed = self.members.contains(&user);
                 if changed {

@@ -36,6 +36,14 @@ rules! {
         "a1 joins, a1 types bc => a1: connected, !102",
     }
 
+    what_a_backend_publishes_is_told_to_all_who_are_there {
+        "a1 joins, a2 joins, b1 joins, c1 joins, api publishes ab moved 52,13, api publishes ab moved 52,14
+        => a1: connected, moved ab 52,13, moved ab 52,14 | a2: connected, moved ab 52,13, moved ab 52,14
+        | api: 0 ok ×2 | b1: connected, moved ab 52,13, moved ab 52,14 | c1: connected",
+        // It is nobody's state: who comes later hears nothing of it.
+        "a1 joins, api publishes ab moved x, b1 joins => a1: connected, moved ab x | api: 0 ok | b1: connected",
+    }
+
     others_are_told_who_has_read {
         "a1 joins, b1 joins, b2 joins, a1 sends ab m1, b1 marks ab 1
         => a1: connected, #1, ab#1=m1, b read ab#1 | b1: connected, ab#1=m1, marked #1 0, read ab#1

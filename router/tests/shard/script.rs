@@ -11,7 +11,7 @@
 //! a1 watches abc (users, or a count of nobodies, or - for none) | looks-for abc
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
-//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | kicks a account | erases a | blocks ab on | removes b from Lab | adds b to La
+//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | kicks a account | erases a | publishes ab event data | blocks ab on | removes b from Lab | adds b to La
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1 | stray frame to a1 (to an earlier life of its node) | turned away (a connection)
 //! view moves a+ab to 3 (a user's home and a channel's) | view stands (the next, with the same owners) | 1 is unaware | 1 learns | 2 dies
@@ -218,6 +218,10 @@ impl World {
             ["api", "adds", user, "to", channel] => {
                 let user = self.user(user);
                 self.api(channel, ChannelOp::AddMember { by: user, user, role: Role::Member });
+            }
+            ["api", "publishes", channel, event, data] => {
+                let op = ChannelOp::Publish { by: UserId::system(1), event: event.into(), data: data.into() };
+                self.api(channel, op);
             }
             ["api", "kicks", name, "device"] => {
                 let (user, device, _) = parts(name, 1);

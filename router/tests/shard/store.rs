@@ -376,7 +376,7 @@ impl Store {
                 of.entry(self.view.home_of_user(user)).or_default().push(user);
             }
             for (home, users) in of {
-                homes.entry(home).or_default().push(LiveEvent { channel, users, body });
+                homes.entry(home).or_default().push(LiveEvent { channel, users, body: body.clone() });
             }
         }
         homes.into_iter().collect()

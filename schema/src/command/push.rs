@@ -137,6 +137,15 @@ pub enum Push {
         /// Whether it is writing.
         on: bool,
     },
+    /// The server's application says something of a channel, which is kept nowhere.
+    Published {
+        /// The channel that it is about.
+        channel_id: ChannelId,
+        /// What happened, in the application's words.
+        event: Arc<str>,
+        /// What it says of that: a text.
+        data: Arc<str>,
+    },
 }
 
 /// One channel of a snapshot.
@@ -193,7 +202,8 @@ impl Push {
             | Self::Drain { .. }
             | Self::Head { .. }
             | Self::Presence { .. }
-            | Self::Typing { .. } => None,
+            | Self::Typing { .. }
+            | Self::Published { .. } => None,
         }
     }
 
@@ -221,7 +231,8 @@ impl Push {
             | Self::Drain { .. }
             | Self::Head { .. }
             | Self::Presence { .. }
-            | Self::Typing { .. } => None,
+            | Self::Typing { .. }
+            | Self::Published { .. } => None,
         }
     }
 }

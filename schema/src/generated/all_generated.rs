@@ -823,10 +823,10 @@ pub struct ReplyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PUSH: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_PUSH: u8 = 12;
+pub const ENUM_MAX_PUSH: u8 = 13;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_PUSH: [Push; 13] = [
+pub const ENUM_VALUES_PUSH: [Push; 14] = [
   Push::NONE,
   Push::message,
   Push::membership,
@@ -840,6 +840,7 @@ pub const ENUM_VALUES_PUSH: [Push; 13] = [
   Push::head,
   Push::presence,
   Push::typing,
+  Push::published,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -860,9 +861,10 @@ impl Push {
   pub const head: Self = Self(10);
   pub const presence: Self = Self(11);
   pub const typing: Self = Self(12);
+  pub const published: Self = Self(13);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 12;
+  pub const ENUM_MAX: u8 = 13;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::message,
@@ -877,6 +879,7 @@ impl Push {
     Self::head,
     Self::presence,
     Self::typing,
+    Self::published,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -894,6 +897,7 @@ impl Push {
       Self::head => Some("head"),
       Self::presence => Some("presence"),
       Self::typing => Some("typing"),
+      Self::published => Some("published"),
       _ => None,
     }
   }
@@ -8178,6 +8182,139 @@ impl ::core::fmt::Debug for TypingPush<'_> {
       ds.finish()
   }
 }
+pub enum PublishedPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What a backend says of a channel, which is kept nowhere.
+pub struct PublishedPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PublishedPush<'a> {
+  type Inner = PublishedPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PublishedPush<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_EVENT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DATA: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PublishedPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PublishedPushArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PublishedPush<'bldr>> {
+    let mut builder = PublishedPushBuilder::new(_fbb);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.data { builder.add_data(x); }
+    if let Some(x) = args.event { builder.add_event(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PublishedPush::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn event(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(PublishedPush::VT_EVENT, None).unwrap()}
+  }
+  #[inline]
+  pub fn data(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(PublishedPush::VT_DATA, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PublishedPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("event", Self::VT_EVENT, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data", Self::VT_DATA, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PublishedPushArgs<'a> {
+    pub channel_id: u64,
+    pub event: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for PublishedPushArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PublishedPushArgs {
+      channel_id: 0,
+      event: None, // required field
+      data: None, // required field
+    }
+  }
+}
+
+pub struct PublishedPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PublishedPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(PublishedPush::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_event(&mut self, event: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PublishedPush::VT_EVENT, event);
+  }
+  #[inline]
+  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PublishedPush::VT_DATA, data);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PublishedPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PublishedPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PublishedPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PublishedPush::VT_EVENT,"event");
+    self.fbb_.required(o, PublishedPush::VT_DATA,"data");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PublishedPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PublishedPush");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("event", &self.event());
+      ds.field("data", &self.data());
+      ds.finish()
+  }
+}
 pub enum ServerFrameOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -8669,6 +8806,21 @@ impl<'a> ServerFrame<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_published(&self) -> Option<PublishedPush<'a>> {
+    if self.push_type() == Push::published {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PublishedPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for ServerFrame<'_> {
@@ -8713,6 +8865,7 @@ impl ::flatbuffers::Verifiable for ServerFrame<'_> {
           Push::head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HeadPush>>("Push::head", pos),
           Push::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresencePush>>("Push::presence", pos),
           Push::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingPush>>("Push::typing", pos),
+          Push::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PublishedPush>>("Push::published", pos),
           _ => Ok(()),
         }
      })?
@@ -8989,6 +9142,13 @@ impl ::core::fmt::Debug for ServerFrame<'_> {
             ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
           }
         },
+        Push::published => {
+          if let Some(x) = self.push__as_published() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
         _ => {
           let x: Option<()> = None;
           ds.field("push_", &x)
@@ -9110,10 +9270,10 @@ pub struct EventBodyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CHANNEL_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CHANNEL_OP: u8 = 12;
+pub const ENUM_MAX_CHANNEL_OP: u8 = 13;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 13] = [
+pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 14] = [
   ChannelOp::NONE,
   ChannelOp::send,
   ChannelOp::mark,
@@ -9127,6 +9287,7 @@ pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 13] = [
   ChannelOp::set_title,
   ChannelOp::set_muted,
   ChannelOp::block,
+  ChannelOp::publish,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9147,9 +9308,10 @@ impl ChannelOp {
   pub const set_title: Self = Self(10);
   pub const set_muted: Self = Self(11);
   pub const block: Self = Self(12);
+  pub const publish: Self = Self(13);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 12;
+  pub const ENUM_MAX: u8 = 13;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::send,
@@ -9164,6 +9326,7 @@ impl ChannelOp {
     Self::set_title,
     Self::set_muted,
     Self::block,
+    Self::publish,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9181,6 +9344,7 @@ impl ChannelOp {
       Self::set_title => Some("set_title"),
       Self::set_muted => Some("set_muted"),
       Self::block => Some("block"),
+      Self::publish => Some("publish"),
       _ => None,
     }
   }
@@ -9443,14 +9607,15 @@ impl ::flatbuffers::SimpleToVerifyInSlice for KickedAccount {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_LIVE_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_LIVE_BODY: u8 = 3;
+pub const ENUM_MAX_LIVE_BODY: u8 = 4;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_LIVE_BODY: [LiveBody; 4] = [
+pub const ENUM_VALUES_LIVE_BODY: [LiveBody; 5] = [
   LiveBody::NONE,
   LiveBody::typing,
   LiveBody::read,
   LiveBody::blocked,
+  LiveBody::published,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9462,14 +9627,16 @@ impl LiveBody {
   pub const typing: Self = Self(1);
   pub const read: Self = Self(2);
   pub const blocked: Self = Self(3);
+  pub const published: Self = Self(4);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_MAX: u8 = 4;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::typing,
     Self::read,
     Self::blocked,
+    Self::published,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9478,6 +9645,7 @@ impl LiveBody {
       Self::typing => Some("typing"),
       Self::read => Some("read"),
       Self::blocked => Some("blocked"),
+      Self::published => Some("published"),
       _ => None,
     }
   }
@@ -9537,15 +9705,16 @@ pub struct LiveBodyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_TELLING: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_TELLING: u8 = 4;
+pub const ENUM_MAX_TELLING: u8 = 5;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_TELLING: [Telling; 5] = [
+pub const ENUM_VALUES_TELLING: [Telling; 6] = [
   Telling::NONE,
   Telling::typing,
   Telling::read,
   Telling::head,
   Telling::presence,
+  Telling::published,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9558,15 +9727,17 @@ impl Telling {
   pub const read: Self = Self(2);
   pub const head: Self = Self(3);
   pub const presence: Self = Self(4);
+  pub const published: Self = Self(5);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 4;
+  pub const ENUM_MAX: u8 = 5;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::typing,
     Self::read,
     Self::head,
     Self::presence,
+    Self::published,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9576,6 +9747,7 @@ impl Telling {
       Self::read => Some("read"),
       Self::head => Some("head"),
       Self::presence => Some("presence"),
+      Self::published => Some("published"),
       _ => None,
     }
   }
@@ -13008,6 +13180,138 @@ impl ::core::fmt::Debug for BlockOp<'_> {
       ds.finish()
   }
 }
+pub enum PublishOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PublishOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PublishOp<'a> {
+  type Inner = PublishOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PublishOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_EVENT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DATA: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PublishOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PublishOpArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PublishOp<'bldr>> {
+    let mut builder = PublishOpBuilder::new(_fbb);
+    builder.add_by(args.by);
+    if let Some(x) = args.data { builder.add_data(x); }
+    if let Some(x) = args.event { builder.add_event(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PublishOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn event(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(PublishOp::VT_EVENT, None).unwrap()}
+  }
+  #[inline]
+  pub fn data(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(PublishOp::VT_DATA, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PublishOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("event", Self::VT_EVENT, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data", Self::VT_DATA, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PublishOpArgs<'a> {
+    pub by: u64,
+    pub event: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for PublishOpArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PublishOpArgs {
+      by: 0,
+      event: None, // required field
+      data: None, // required field
+    }
+  }
+}
+
+pub struct PublishOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PublishOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(PublishOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_event(&mut self, event: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PublishOp::VT_EVENT, event);
+  }
+  #[inline]
+  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PublishOp::VT_DATA, data);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PublishOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PublishOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PublishOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PublishOp::VT_EVENT,"event");
+    self.fbb_.required(o, PublishOp::VT_DATA,"data");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PublishOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PublishOp");
+      ds.field("by", &self.by());
+      ds.field("event", &self.event());
+      ds.field("data", &self.data());
+      ds.finish()
+  }
+}
 pub enum SentReplyOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -14114,6 +14418,20 @@ impl<'a> Apply<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_publish(&self) -> Option<PublishOp<'a>> {
+    if self.op_type() == ChannelOp::publish {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { PublishOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Apply<'_> {
@@ -14138,6 +14456,7 @@ impl ::flatbuffers::Verifiable for Apply<'_> {
           ChannelOp::set_title => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SetTitleOp>>("ChannelOp::set_title", pos),
           ChannelOp::set_muted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SetMutedOp>>("ChannelOp::set_muted", pos),
           ChannelOp::block => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<BlockOp>>("ChannelOp::block", pos),
+          ChannelOp::publish => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PublishOp>>("ChannelOp::publish", pos),
           _ => Ok(()),
         }
      })?
@@ -14300,6 +14619,13 @@ impl ::core::fmt::Debug for Apply<'_> {
         },
         ChannelOp::block => {
           if let Some(x) = self.op_as_block() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::publish => {
+          if let Some(x) = self.op_as_publish() {
             ds.field("op", &x)
           } else {
             ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -16692,6 +17018,138 @@ impl ::core::fmt::Debug for LiveBlocked<'_> {
       ds.finish()
   }
 }
+pub enum LivePublishedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LivePublished<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LivePublished<'a> {
+  type Inner = LivePublished<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LivePublished<'a> {
+  pub const VT_EVENT: ::flatbuffers::VOffsetT = 4;
+  pub const VT_DATA: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OPEN_ONLY: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LivePublished { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LivePublishedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<LivePublished<'bldr>> {
+    let mut builder = LivePublishedBuilder::new(_fbb);
+    if let Some(x) = args.data { builder.add_data(x); }
+    if let Some(x) = args.event { builder.add_event(x); }
+    builder.add_open_only(args.open_only);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn event(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LivePublished::VT_EVENT, None).unwrap()}
+  }
+  #[inline]
+  pub fn data(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LivePublished::VT_DATA, None).unwrap()}
+  }
+  #[inline]
+  pub fn open_only(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(LivePublished::VT_OPEN_ONLY, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LivePublished<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("event", Self::VT_EVENT, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data", Self::VT_DATA, true)?
+     .visit_field::<bool>("open_only", Self::VT_OPEN_ONLY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LivePublishedArgs<'a> {
+    pub event: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub open_only: bool,
+}
+impl<'a> Default for LivePublishedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    LivePublishedArgs {
+      event: None, // required field
+      data: None, // required field
+      open_only: false,
+    }
+  }
+}
+
+pub struct LivePublishedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LivePublishedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_event(&mut self, event: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LivePublished::VT_EVENT, event);
+  }
+  #[inline]
+  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LivePublished::VT_DATA, data);
+  }
+  #[inline]
+  pub fn add_open_only(&mut self, open_only: bool) {
+    self.fbb_.push_slot::<bool>(LivePublished::VT_OPEN_ONLY, open_only, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LivePublishedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LivePublishedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LivePublished<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, LivePublished::VT_EVENT,"event");
+    self.fbb_.required(o, LivePublished::VT_DATA,"data");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LivePublished<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LivePublished");
+      ds.field("event", &self.event());
+      ds.field("data", &self.data());
+      ds.field("open_only", &self.open_only());
+      ds.finish()
+  }
+}
 pub enum LiveEventOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -16801,6 +17259,20 @@ impl<'a> LiveEvent<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_published(&self) -> Option<LivePublished<'a>> {
+    if self.body_type() == LiveBody::published {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LivePublished::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for LiveEvent<'_> {
@@ -16816,6 +17288,7 @@ impl ::flatbuffers::Verifiable for LiveEvent<'_> {
           LiveBody::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveTyping>>("LiveBody::typing", pos),
           LiveBody::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveRead>>("LiveBody::read", pos),
           LiveBody::blocked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveBlocked>>("LiveBody::blocked", pos),
+          LiveBody::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LivePublished>>("LiveBody::published", pos),
           _ => Ok(()),
         }
      })?
@@ -16901,6 +17374,13 @@ impl ::core::fmt::Debug for LiveEvent<'_> {
         },
         LiveBody::blocked => {
           if let Some(x) = self.body_as_blocked() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        LiveBody::published => {
+          if let Some(x) = self.body_as_published() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -17158,6 +17638,155 @@ impl ::core::fmt::Debug for TellTyping<'_> {
       ds.finish()
   }
 }
+pub enum TellPublishedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct TellPublished<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for TellPublished<'a> {
+  type Inner = TellPublished<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> TellPublished<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_EVENT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DATA: ::flatbuffers::VOffsetT = 8;
+  pub const VT_OPEN_ONLY: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    TellPublished { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TellPublishedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<TellPublished<'bldr>> {
+    let mut builder = TellPublishedBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    if let Some(x) = args.data { builder.add_data(x); }
+    if let Some(x) = args.event { builder.add_event(x); }
+    builder.add_open_only(args.open_only);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TellPublished::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn event(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(TellPublished::VT_EVENT, None).unwrap()}
+  }
+  #[inline]
+  pub fn data(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(TellPublished::VT_DATA, None).unwrap()}
+  }
+  #[inline]
+  pub fn open_only(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(TellPublished::VT_OPEN_ONLY, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for TellPublished<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("event", Self::VT_EVENT, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data", Self::VT_DATA, true)?
+     .visit_field::<bool>("open_only", Self::VT_OPEN_ONLY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TellPublishedArgs<'a> {
+    pub channel: u64,
+    pub event: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub open_only: bool,
+}
+impl<'a> Default for TellPublishedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    TellPublishedArgs {
+      channel: 0,
+      event: None, // required field
+      data: None, // required field
+      open_only: false,
+    }
+  }
+}
+
+pub struct TellPublishedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TellPublishedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(TellPublished::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_event(&mut self, event: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TellPublished::VT_EVENT, event);
+  }
+  #[inline]
+  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TellPublished::VT_DATA, data);
+  }
+  #[inline]
+  pub fn add_open_only(&mut self, open_only: bool) {
+    self.fbb_.push_slot::<bool>(TellPublished::VT_OPEN_ONLY, open_only, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TellPublishedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TellPublishedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<TellPublished<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, TellPublished::VT_EVENT,"event");
+    self.fbb_.required(o, TellPublished::VT_DATA,"data");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for TellPublished<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("TellPublished");
+      ds.field("channel", &self.channel());
+      ds.field("event", &self.event());
+      ds.field("data", &self.data());
+      ds.field("open_only", &self.open_only());
+      ds.finish()
+  }
+}
 pub enum TellOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -17272,6 +17901,20 @@ impl<'a> Tell<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_published(&self) -> Option<TellPublished<'a>> {
+    if self.what_type() == Telling::published {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { TellPublished::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Tell<'_> {
@@ -17287,6 +17930,7 @@ impl ::flatbuffers::Verifiable for Tell<'_> {
           Telling::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::ReadPush>>("Telling::read", pos),
           Telling::head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::HeadPush>>("Telling::head", pos),
           Telling::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::PresencePush>>("Telling::presence", pos),
+          Telling::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TellPublished>>("Telling::published", pos),
           _ => Ok(()),
         }
      })?
@@ -17372,6 +18016,13 @@ impl ::core::fmt::Debug for Tell<'_> {
         },
         Telling::presence => {
           if let Some(x) = self.what_as_presence() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Telling::published => {
+          if let Some(x) = self.what_as_published() {
             ds.field("what", &x)
           } else {
             ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")

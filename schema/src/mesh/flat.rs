@@ -138,6 +138,7 @@ flat_unions! {
         SetTitle { by, title } as SetTitleOp,
         SetMuted { user, muted } as SetMutedOp,
         Block { by, user, on } as BlockOp,
+        Publish { by, event, data } as PublishOp,
     }
     OpReply as OpResult in Applied.result by result_type {
         Sent { seq, sent_ms, duplicate } as SentReply,
@@ -152,12 +153,14 @@ flat_unions! {
         Typing { user, on, open_only } as LiveTyping,
         Read { user, read_seq } as LiveRead,
         Blocked { by, user, on } as LiveBlocked,
+        Published { event, data, open_only } as LivePublished,
     }
     Telling as Telling in Tell.what by what_type {
         Typing { channel, user, on, open_only } as TellTyping,
         Read { channel as channel_id, user as user_id, read_seq } as ReadPush,
         Head { channel as channel_id, head_seq } as HeadPush,
         Presence { entries } as PresencePush,
+        Published { channel, event, data, open_only } as TellPublished,
     }
 }
 

@@ -9,6 +9,8 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::command::SnapshotChannel;
 use crate::event::{Event, EventBody};
 use crate::id::{ChannelId, DeviceId, Seq, SessionId, UserId};
@@ -366,7 +368,7 @@ pub struct LiveEvent {
 }
 
 /// The kinds of live events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiveBody {
     /// A member is writing, or has stopped.
     Typing {
@@ -393,6 +395,15 @@ pub enum LiveBody {
         user: UserId,
         /// Whether neither sees the other until it is judged.
         on: bool,
+    },
+    /// An application's backend says something of a channel.
+    Published {
+        /// What happened, in the application's words.
+        event: Arc<str>,
+        /// What it says of that.
+        data: Arc<str>,
+        /// Only sessions that have the channel open are told.
+        open_only: bool,
     },
 }
 
@@ -430,6 +441,17 @@ pub enum Telling {
     Presence {
         /// Each as it is now.
         entries: Vec<PresenceEntry>,
+    },
+    /// An application's backend says something of a channel.
+    Published {
+        /// The channel that it is about.
+        channel: ChannelId,
+        /// What happened, in the application's words.
+        event: Arc<str>,
+        /// What it says of that.
+        data: Arc<str>,
+        /// Only if the session has the channel open.
+        open_only: bool,
     },
 }
 

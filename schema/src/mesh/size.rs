@@ -76,6 +76,7 @@ fn events_bytes(events: &[Event]) -> usize {
 fn telling_bytes(what: &Telling) -> usize {
     match what {
         Telling::Presence { entries } => entries.len() * size_of::<PresenceEntry>(),
+        Telling::Published { event, data, .. } => event.len() + data.len(),
         Telling::Typing { .. } | Telling::Read { .. } | Telling::Head { .. } => 0,
     }
 }

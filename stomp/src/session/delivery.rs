@@ -141,6 +141,7 @@ fn event_name(push: &Push) -> &'static str {
         Push::Head { .. } => "head",
         Push::Presence { .. } => "presence",
         Push::Typing { .. } => "typing",
+        Push::Published { .. } => "published",
     }
 }
 
@@ -153,7 +154,8 @@ fn channel_of(push: &Push) -> Option<ChannelId> {
         | Push::Membership { channel_id, .. }
         | Push::Read { channel_id, .. }
         | Push::Head { channel_id, .. }
-        | Push::Typing { channel_id, .. } => Some(*channel_id),
+        | Push::Typing { channel_id, .. }
+        | Push::Published { channel_id, .. } => Some(*channel_id),
         Push::Snapshot { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } | Push::Presence { .. } => None,
     }
 }
@@ -171,7 +173,8 @@ fn changed(push: &Push) -> Option<Seq> {
         | Push::Drain { .. }
         | Push::Head { .. }
         | Push::Presence { .. }
-        | Push::Typing { .. } => None,
+        | Push::Typing { .. }
+        | Push::Published { .. } => None,
     }
 }
 
@@ -189,7 +192,8 @@ fn is_of_inbox(push: &Push) -> bool {
         | Push::TokenExpiring { .. }
         | Push::Drain { .. }
         | Push::Head { .. }
-        | Push::Typing { .. } => true,
+        | Push::Typing { .. }
+        | Push::Published { .. } => true,
         Push::Presence { .. } => false,
     }
 }

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use super::super::members::{Member, MemberPage};
 use super::super::names;
 use super::super::paging::{self, PageQuery, Person};
+use super::users::check_not_ours;
 use super::{Backend, Named, Refused, check_length, each, no_such_user};
 use crate::extract::{JsonBody, UrlPath, UrlQuery, idempotency_key};
 use crate::problem::{Answer, Problem};
@@ -153,6 +154,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     };
     let key = idempotency_key(&headers)?.map(|key| key_of(backend.app.id, &key));
     let creator = backend.user(&owner).await?;
+    check_not_ours(creator)?;
     let users = backend.users(&members).await?;
     // A group is made with all of its members or not at all; a large channel takes its own one by one.
     let (first, later) = match kind {
@@ -162,6 +164,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
             first.sort_unstable();
             first.dedup();
             first.retain(|&user| user != creator);
+            first.iter().try_for_each(|&user| check_not_ours(user))?;
             (first, Vec::new())
         }
         ChannelKind::Large => (Vec::new(), members),
@@ -278,6 +281,14 @@ impl<E: Engine, S: Shards> Backend<E, S> {
                 let refused = Some(no_such_user(&name).into());
                 return MemberOutcome { user: name, user_id: None, changed: false, refused };
             };
+            if let (Err(problem), Some(_)) = (check_not_ours(user), role) {
+                return MemberOutcome {
+                    user: name,
+                    user_id: Some(user),
+                    changed: false,
+                    refused: Some(problem.into()),
+                };
+            }
             let op = match role {
                 Some(role) => ChannelOp::AddMember { by, user, role },
                 None => ChannelOp::RemoveMember { by, user },

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use chat::{history as past, presence};
 use kv::Engine;
 use schema::command::{History, HistoryPage};
-use schema::limits::{MENTIONS_MAX, PRESENCE_USERS_MAX};
+use schema::limits::{MENTIONS_MAX, PRESENCE_USERS_MAX, PUBLISHED_BYTES_MAX};
 use schema::message::{MessageKind, no_mentions};
 use schema::op::SendOp;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, PresenceState, Seq, UnixMs, UserId};
@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::super::messages::{HistoryQuery, body_is_legal};
+use super::super::notifications::is_category;
 use super::{Backend, Named, Refused, check_length, each, no_such_user};
 use crate::extract::{JsonBody, UrlPath, UrlQuery};
 use crate::problem::{Answer, Problem};
@@ -101,6 +102,22 @@ pub(crate) struct BroadcastOutcomes {
     /// In whose name.
     from: UserId,
     outcomes: Vec<BroadcastOutcome>,
+}
+
+/// Something to be told to those who are there.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublishRequest {
+    /// What happened, in the application's words: 1 to 64 of `[A-Za-z0-9._-]`.
+    event: Arc<str>,
+    /// What it says of that: a text of 4 KiB at most.
+    #[serde(default = "nothing")]
+    #[schema(value_type = String)]
+    data: Arc<str>,
+}
+
+fn nothing() -> Arc<str> {
+    "".into()
 }
 
 /// Users whose presence is wanted.
@@ -199,6 +216,32 @@ pub(crate) async fn broadcast<E: Engine, S: Shards>(
 fn id_within(id: ClientMsgId, channel: ChannelId) -> ClientMsgId {
     let hash = Sha256::new().chain_update(id.to_string()).chain_update(channel.0.to_be_bytes()).finalize();
     ClientMsgId::new(id.made_at(), u128::from_be_bytes(hash[..16].try_into().expect("sixteen bytes")))
+}
+
+#[utoipa::path(
+    post, path = "/v1/server/channels/{channel_id}/publish", tag = "server", security(("app" = [])),
+    params(("channel_id" = String, Path)),
+    request_body(content = PublishRequest, example = json!({"event": "courier.moved", "data": "52.52,13.40"})),
+    responses((status = 204, description = "Sessions of its members that are there are told, of a group of more than 20 those that \
+         have it open; it is kept nowhere, and nobody is told later")),
+)]
+pub(crate) async fn publish<E: Engine, S: Shards>(
+    backend: Backend<E, S>,
+    UrlPath(channel): UrlPath<ChannelId>,
+    JsonBody(PublishRequest { event, data }): JsonBody<PublishRequest>,
+) -> Result<StatusCode, Problem> {
+    if !is_category(&event) {
+        return Err(Problem::bad_request("event has 1 to 64 characters of [A-Za-z0-9._-]"));
+    }
+    if data.len() > PUBLISHED_BYTES_MAX as usize {
+        let detail = format!("data has {} bytes, the limit is {PUBLISHED_BYTES_MAX}", data.len());
+        return Err(Problem::new(ErrorCode::BodyTooLong, detail));
+    }
+    let by = backend.own_account().await?;
+    match backend.api.shards.apply(channel, ChannelOp::Publish { by, event, data }).await? {
+        OpReply::Told => Ok(StatusCode::NO_CONTENT),
+        reply => Err(unexpected(&reply)),
+    }
 }
 
 #[utoipa::path(

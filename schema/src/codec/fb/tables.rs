@@ -58,6 +58,7 @@ flat_unions! {
         Head { channel_id, head_seq } as HeadPush,
         Presence { entries } as PresencePush,
         Typing { channel_id, user_id, on } as TypingPush,
+        Published { channel_id, event, data } as PublishedPush,
     }
 }
 

@@ -114,7 +114,8 @@ impl Device {
             | Push::Drain { .. }
             | Push::Head { .. }
             | Push::Presence { .. }
-            | Push::Typing { .. } => {}
+            | Push::Typing { .. }
+            | Push::Published { .. } => {}
         }
     }
 

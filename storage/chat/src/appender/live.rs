@@ -39,7 +39,7 @@ impl Live {
                 split.entry(view.home_of_user(user)).or_default().push(user);
             }
             for (home, users) in split {
-                homes.entry(home).or_default().push(LiveEvent { channel: *channel, users, body: *body });
+                homes.entry(home).or_default().push(LiveEvent { channel: *channel, users, body: body.clone() });
             }
         }
         homes.into_iter().collect()
@@ -52,6 +52,8 @@ fn same(one: &LiveBody, other: &LiveBody) -> bool {
         (LiveBody::Typing { user: one, .. }, LiveBody::Typing { user: other, .. })
         | (LiveBody::Read { user: one, .. }, LiveBody::Read { user: other, .. })
         | (LiveBody::Blocked { by: one, .. }, LiveBody::Blocked { by: other, .. }) => one == other,
+        // Each is told: none is the state of anything.
+        (LiveBody::Published { .. }, _) => false,
         (LiveBody::Typing { .. } | LiveBody::Read { .. } | LiveBody::Blocked { .. }, _) => false,
     }
 }

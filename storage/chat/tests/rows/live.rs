@@ -35,6 +35,36 @@ fn who_writes_is_told_and_kept_nowhere() {
 }
 
 #[test]
+fn what_is_published_is_told_to_all_members_and_kept_nowhere() {
+    let system = UserId::system(1);
+    check("1 publishes x a; 9 publishes x a; l.1 founds 2; l.1 publishes x a", "told; 102; made l; 103");
+    let world = check_live(
+        &[],
+        &format!("{system} publishes x a, {system} publishes x b, d.1 publishes y c"),
+        "g x a to 1+2+3, g x b to 1+2+3, d y c to 1+2",
+    );
+    assert_eq!(world.inbox(1, 9), "g created 1, d created 1");
+    check_live(&[], "d.1 blocks 2; d.1 publishes x a", "d 1 blocks 2 to 1+2");
+}
+
+#[test]
+fn an_applications_own_account_does_in_every_channel_what_an_owner_may() {
+    let system = UserId::system(1);
+    let asked = format!(
+        "{system} sends a; d.{system} sends a; {system} adds 4; {system} removes 2; {system} titles t; \
+         d.{system} adds 3; d.{system} titles t; d.1 blocks 2; d.{system} sends b; {system} sends a"
+    );
+    check(&asked, "#1; #1; changed; changed; changed; 103; 103; changed; 117; #1 again");
+    // It is no member, and nothing of it is kept but what it said.
+    let mut world = world("");
+    world.run(&format!("{system} sends a"));
+    assert_eq!(world.inbox(1, 9), "g created 1, d created 1, g#1=a");
+    world.holds();
+    // Of ids that people have none is one.
+    check("9 sends a; 9 adds 4; 9 titles t", "102; 102; 102");
+}
+
+#[test]
 fn opening_a_channel_shows_how_far_others_have_read_but_not_across_a_block() {
     let mut world = world("");
     let reads = |world: &World<MemoryEngine>| {

@@ -355,7 +355,10 @@ fn body_words(channel: ChannelId, body: &EventBody) -> String {
 fn live_words(event: &LiveEvent) -> String {
     let users: Vec<String> = event.users.iter().map(ToString::to_string).collect();
     let (channel, users) = (name(event.channel), users.join("+"));
-    match event.body {
+    match event.body.clone() {
+        LiveBody::Published { event, data, open_only } => {
+            format!("{channel} {event} {data} to {users}{}", if open_only { " if open" } else { "" })
+        }
         LiveBody::Typing { user, on, open_only } => {
             let (on, open) = (if on { "on" } else { "off" }, if open_only { " if open" } else { "" });
             format!("{channel} {user} types {on} to {users}{open}")
@@ -406,6 +409,7 @@ pub(crate) fn parse(text: &str) -> (ChannelId, ChannelOp) {
         ("puts", ["on", seq]) => react(by, object, seq, true),
         ("takes", ["off", seq]) => react(by, object, seq, false),
         ("types", []) => ChannelOp::Typing { user: by, on: object == "on" },
+        ("publishes", [data]) => ChannelOp::Publish { by, event: object.into(), data: (*data).into() },
         ("titles", []) => ChannelOp::SetTitle { by, title: object.into() },
         ("mutes", []) => ChannelOp::SetMuted { user: by, muted: object == "on" },
         ("blocks", []) => ChannelOp::Block { by, user: user(object), on: true },

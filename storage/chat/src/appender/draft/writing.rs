@@ -183,7 +183,8 @@ impl Draft<'_> {
                 self.tell_inboxes(channel, body, None, Arc::from([user]));
             }
         } else {
-            let gone = members.get(user).is_none().then_some(user);
+            // An application's own account is in no channel, and reads no inbox.
+            let gone = (members.get(user).is_none() && !user.is_system()).then_some(user);
             let audience = match gone {
                 None => Arc::clone(&members.users),
                 Some(gone) => members.users.iter().copied().chain([gone]).collect(),

@@ -12,6 +12,7 @@ mod mark;
 mod members;
 mod message;
 mod mute;
+mod publish;
 mod react;
 mod send;
 mod title;
@@ -63,6 +64,7 @@ pub(super) fn with<R>(op: &ChannelOp, then: impl FnOnce(&dyn Operation) -> R) ->
         &ChannelOp::Delete { by, seq, op_id } => then(&delete::Delete { by, seq, op_id }),
         ChannelOp::React(op) => then(op),
         &ChannelOp::Typing { user, on } => then(&typing::Typing { user, on }),
+        ChannelOp::Publish { by, event, data } => then(&publish::Publish { by: *by, event, data }),
         ChannelOp::SetTitle { by, title } => then(&title::SetTitle { by: *by, title }),
         &ChannelOp::SetMuted { user, muted } => then(&mute::SetMuted { user, muted }),
         &ChannelOp::Block { by, user, on } => then(&block::Block { by, user, on }),
