@@ -44,7 +44,15 @@ const GIVEN_UP_TIMES: u32 = 10;
 struct Ended {
     hook: u64,
     partition: u16,
-    refused: Option<Refused>,
+    came: Came,
+}
+
+/// What its last call came to.
+enum Came {
+    /// There was none: the lane rests, or the store did not answer. It says nothing of the server that is called.
+    Nothing,
+    Taken,
+    Refused(Refused),
 }
 
 /// A call that was not taken.
@@ -104,16 +112,20 @@ impl Calling {
 
     /// Notes what came of a lane. Whether the hook is to be paused for good: what waits is `HOOK_DAYS` old, and was refused
     /// often.
-    fn note(&mut self, hook: u64, partition: u16, refused: Option<&Refused>, now: UnixMs) -> bool {
+    fn note(&mut self, hook: u64, partition: u16, came: &Came, now: UnixMs) -> bool {
         self.busy.remove(&partition);
-        let Some(refused) = refused else {
-            self.lanes.remove(&partition);
-            if self.paused.take().is_some_and(|pause| pause.times >= DOWN_TIMES) {
-                // It was the hook that was down, not they.
-                self.lanes.clear();
-                tracing::info!(hook, "a webhook takes its events again");
+        let refused = match came {
+            Came::Nothing => return false,
+            Came::Taken => {
+                self.lanes.remove(&partition);
+                if self.paused.take().is_some_and(|pause| pause.times >= DOWN_TIMES) {
+                    // It was the hook that was down, not they.
+                    self.lanes.clear();
+                    tracing::info!(hook, "a webhook takes its events again");
+                }
+                return false;
             }
-            return false;
+            Came::Refused(refused) => refused,
         };
         let whole = Pause::after(self.paused.as_ref(), refused);
         if whole.times == 1 {
@@ -219,11 +231,11 @@ async fn note<E: Engine>(
     shared: &Shared<E>,
     callings: &mut HashMap<u64, Calling>,
     worker: Option<&Worker>,
-    Ended { hook, partition, refused }: Ended,
+    Ended { hook, partition, came }: Ended,
 ) {
     let now = shared.now();
-    let is_given_up = callings.entry(hook).or_default().note(hook, partition, refused.as_ref(), now);
-    let (Some(Refused { waits, why, .. }), Some(worker), true) = (refused, worker, is_given_up) else { return };
+    let is_given_up = callings.entry(hook).or_default().note(hook, partition, &came, now);
+    let (Came::Refused(Refused { waits, why, .. }), Some(worker), true) = (came, worker, is_given_up) else { return };
     let why = format!("it did not take what it was told for {HOOK_DAYS} days: {why}");
     match hooks::pause(&shared.parts.engine, worker, hook, waits, now, &why).await {
         Ok(()) => tracing::warn!(hook, why, "a webhook is paused until its application resumes it"),
@@ -242,13 +254,14 @@ async fn call_lane<E: Engine>(
     partition: u16,
     slots: Arc<AtomicU16>,
 ) -> Ended {
-    let mut refused = None;
+    let mut came = Came::Nothing;
     for _ in 0..CALLS_MAX {
         match call_once(&shared, &worker, &hook, partition, &slots).await {
             Ok(Next::More) => {}
+            Ok(Next::Taken) => came = Came::Taken,
             Ok(Next::Nothing) => break,
             Ok(Next::NotTaken(why)) => {
-                refused = Some(why);
+                came = Came::Refused(why);
                 break;
             }
             Err(error) => {
@@ -258,12 +271,14 @@ async fn call_lane<E: Engine>(
             }
         }
     }
-    Ended { hook: hook.id, partition, refused }
+    Ended { hook: hook.id, partition, came }
 }
 
 enum Next {
-    /// There may be more.
+    /// Nobody was called, and there may be more.
     More,
+    /// A call was taken, and there may be more.
+    Taken,
     Nothing,
     NotTaken(Refused),
 }
@@ -302,16 +317,19 @@ async fn call_once<E: Engine>(
         if let Some(why) = answer.why {
             shared.parts.counts.hook_called(0);
             call.why = cut(&why);
-            hooks::log(engine, hook.id, slot, &call).await?;
+            if let Err(error) = hooks::log(engine, hook.id, slot, &call).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(hook = hook.id, error, "a call of a webhook could not be logged");
+            }
             let retry_after = answer.retry_after_ms.map(Duration::from_millis);
             return Ok(Next::NotTaken(Refused { waits: first.at_ms, why, retry_after }));
         }
     }
     let lane = (hook.id, partition);
-    if hooks::note_told(engine, worker, lane, (*from, *through), (slot, &call)).await? {
+    if hooks::note_told(engine, worker, lane, (*from, *through), (slot, &call)).await? && !told.is_empty() {
         shared.parts.counts.hook_called(told.len() as u64);
     }
-    Ok(Next::More)
+    Ok(if told.is_empty() { Next::More } else { Next::Taken })
 }
 
 /// As much of a text as a log's row holds.
@@ -325,8 +343,12 @@ mod tests {
 
     const DAYS_MS: u64 = HOOK_DAYS * 24 * 3_600_000;
 
-    fn refused(waits: UnixMs) -> Refused {
+    fn refusal(waits: UnixMs) -> Refused {
         Refused { waits, why: "it answers 500".into(), retry_after: None }
+    }
+
+    fn refused(waits: UnixMs) -> Came {
+        Came::Refused(refusal(waits))
     }
 
     #[test]
@@ -341,14 +363,16 @@ mod tests {
         assert_eq!(calling.room(), LANES_OF_HOOK);
         for (partition, room) in [(1, LANES_OF_HOOK), (2, LANES_OF_HOOK), (3, 1), (4, 1)] {
             calling.busy.insert(partition);
-            assert!(!calling.note(9, partition, Some(&refused(now)), now));
+            assert!(!calling.note(9, partition, &refused(now), now));
             assert_eq!((calling.room(), calling.is_free(partition)), (0, false), "{partition} pauses");
             over(&mut calling);
             assert_eq!((calling.room(), calling.is_free(partition)), (room, true), "{partition}");
         }
         calling.busy.insert(1);
         assert_eq!(calling.room(), 0);
-        calling.note(9, 1, None, now);
+        calling.note(9, 1, &Came::Nothing, now);
+        assert_eq!((calling.room(), calling.lanes.len()), (1, 4), "a lane that rests says nothing of the hook");
+        calling.note(9, 1, &Came::Taken, now);
         assert_eq!((calling.room(), calling.lanes.len()), (LANES_OF_HOOK, 0));
     }
 
@@ -356,20 +380,20 @@ mod tests {
     fn a_lane_that_alone_is_refused_pauses_while_others_go_on() {
         let (mut calling, now) = (Calling::default(), UnixMs(DAYS_MS));
         for times in 1..=9 {
-            assert!(!calling.note(9, 1, Some(&refused(UnixMs(0))), now));
-            calling.note(9, 2, None, now);
+            assert!(!calling.note(9, 1, &refused(UnixMs(0)), now));
+            calling.note(9, 2, &Came::Taken, now);
             assert_eq!((calling.room(), calling.lanes[&1].times), (LANES_OF_HOOK, times));
         }
-        assert!(calling.note(9, 1, Some(&refused(UnixMs(0))), now), "it waits for days, and was refused ten times");
+        assert!(calling.note(9, 1, &refused(UnixMs(0)), now), "it waits for days, and was refused ten times");
         assert_eq!(calling.waits(), Some(UnixMs(0)));
-        assert!(!calling.note(9, 1, Some(&refused(UnixMs(1))), now), "not so long");
+        assert!(!calling.note(9, 1, &refused(UnixMs(1)), now), "not so long");
     }
 
     #[test]
     fn who_asks_to_be_left_alone_is_up_to_five_minutes() {
         let check = |seconds, least: u64, most: u64| {
             let retry_after = Some(Duration::from_secs(seconds));
-            let pause = Pause::after(None, &Refused { retry_after, ..refused(UnixMs(0)) });
+            let pause = Pause::after(None, &Refused { retry_after, ..refusal(UnixMs(0)) });
             let found = pause.until.duration_since(Instant::now()).as_millis();
             assert!((u128::from(least)..=u128::from(most)).contains(&found), "{seconds}: {found}");
         };
