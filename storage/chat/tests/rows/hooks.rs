@@ -10,9 +10,9 @@ use chat::notices::{Worker, apps};
 use chat::presence;
 use chat::share::Share;
 use chat::{LayerError, accounts};
-use futures_lite::future::block_on;
+use futures_lite::future::{self, block_on};
 use kv::memory::CommitFault::{Conflict, UnknownCommitted, UnknownLost};
-use kv::memory::{CommitFault, MemoryEngine};
+use kv::memory::{CommitFault, Faults, MemoryEngine};
 use kv::{Engine, RangeRequest, Transaction};
 use schema::hook::{HookKind, channel_kind_bit};
 use schema::limits::{HOOKS_MAX, HOOKS_OF_APP_MAX};
@@ -20,7 +20,7 @@ use schema::op::ChannelKind;
 use schema::record::{AppRecord, AppSecret, HookCallRecord, HookRecord, HookedBody, PresenceRecord};
 use schema::{ChannelId, EventBody, Position, PresenceState, UnixMs, UserId};
 
-use crate::world::{DAY_MS, WALL, World, channel, faulty, name, quiet, rows, store, words, write};
+use crate::world::{DAY_MS, WALL, World, channel, faulty, name, open, quiet, rows, store, words, write};
 
 const APP: u64 = 7;
 const HOOK: u64 = 9;
@@ -247,6 +247,41 @@ fn a_lane_does_not_rest_over_what_was_appended_meanwhile() {
     assert!(!rest(&world));
     assert_eq!(tell(&world, HOOK), "g message.sent b");
     assert_eq!((due(&world, HOOK).len(), rest(&world)), (0, true));
+}
+
+/// Lets others run before each operation on the store.
+struct Yields;
+
+impl Faults for Yields {
+    fn yields(&mut self) -> u32 {
+        1
+    }
+}
+
+/// Wherever between a rest's reads and its commit an append comes, the lane has a marker after both.
+#[test]
+fn an_append_at_any_moment_of_a_rest_is_told() {
+    let mut was_meanwhile = 0;
+    for steps in 0..12 {
+        let store = store();
+        make(&quiet(&store), HOOK, &wanting("message.sent"));
+        World::claim(quiet(&store), 2, 1);
+        let mut world = World::current(open(&store, Yields));
+        world.run("1 sends a");
+        let (partition, worker) = (due(&world, HOOK)[0], worker(&world));
+        let page = block_on(hooks::page(&world.engine, HOOK, partition)).expect("readable");
+        assert!(note(&world.engine, &worker, (HOOK, partition), (page.from, page.through)).expect("committed"));
+        let engine = world.engine.clone();
+        let mut rest = Box::pin(hooks::rest(&engine, &worker, HOOK, partition));
+        let has_ended = (0..steps).any(|_| block_on(future::poll_once(&mut rest)).is_some());
+        world.run("1 sends b");
+        if !has_ended {
+            was_meanwhile += 1;
+            block_on(rest).expect("committed");
+        }
+        assert_eq!(tell(&world, HOOK), "g message.sent b", "after {steps} steps");
+    }
+    assert!(was_meanwhile > 3, "{was_meanwhile}");
 }
 
 /// One thread appends while another tells and lets lanes rest: whatever comes between what, all of it is told, in order.
