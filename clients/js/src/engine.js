@@ -4,7 +4,9 @@
 // listens has taken an event, never before, so that what is held is complete up to it. Of a device one engine runs at a time.
 
 import { Connection } from "./connection.js";
+import { Gone, Refused } from "./errors.js";
 import { Outbox } from "./outbox.js";
+import { Timers } from "./timers.js";
 
 /** Events received and not yet handed over, beyond which the client leaves the node until they are. */
 const BACKLOG_MAX = 5000;
@@ -14,8 +16,8 @@ const WATCHED_MAX = 500;
 /** Channels that are kept open at once. */
 const OPEN_MAX = 500;
 const MARKS_MAX = 1000;
-/** The shortest pause after a mark that was refused for the moment. */
-const MARK_PAUSE_MS = 500;
+/** The shortest pause after a mark, a channel to be opened or users to be watched were refused for the moment. */
+const PAUSE_MS = 500;
 
 const CURSOR = "cursor";
 const USER = "user";
@@ -65,6 +67,9 @@ export class Engine {
     /** Read marks that the server has not answered, by channel. @type {Map<string, number>} */
     this.marks = new Map();
     this.marking = false;
+    /** Ends the pause after a mark that was refused for the moment, while there is one. @type {(() => void) | undefined} */
+    this.endMarkPause = undefined;
+    this.timers = new Timers();
     this.wrote = { channelId: "", on: false, atMs: 0 };
     this.connection = new Connection({
       transports, choose, token, clientName, nodes,
@@ -100,6 +105,8 @@ export class Engine {
   /** Resolves when what was received is handed over, and its cursor stored. */
   async stop() {
     this.connection.stop();
+    this.outbox.stop();
+    this.timers.stop();
     await this.drained();
   }
 
@@ -140,7 +147,10 @@ export class Engine {
    */
   mark(channelId, readSeq) {
     if (!this.marks.has(channelId) && this.marks.size >= MARKS_MAX) throw new Error(`marks of ${MARKS_MAX} channels wait to be sent`);
-    this.marks.set(channelId, Math.max(this.marks.get(channelId) ?? 0, readSeq));
+    const furthest = Math.max(this.marks.get(channelId) ?? 0, readSeq);
+    // Behind the others, so that one in which the user reads on and on holds up none.
+    this.marks.delete(channelId);
+    this.marks.set(channelId, furthest);
     this.sendMarks();
   }
 
@@ -168,7 +178,7 @@ export class Engine {
     this.of(tab).channels.add(channelId);
     this.opened.set(channelId, afterSeq ?? this.opened.get(channelId));
     try {
-      return await this.connection.ask("open", openFields([channelId, this.opened.get(channelId)]));
+      return await this.askOpen(channelId);
     } catch (error) {
       // It is opened again with the next connection, unless the server does not let it.
       if (isFinal(error)) this.shut(tab, channelId);
@@ -236,6 +246,8 @@ export class Engine {
     this.hand(async () => this.save(reply.cursor, epoch));
     this.told({ state: "live", resumed: isResumed });
     this.outbox.resume();
+    // The pause was another node's, or another state of it.
+    this.endMarkPause?.();
     this.sendMarks();
     this.watched = "";
     this.sendWatched().catch(this.bad);
@@ -280,6 +292,8 @@ export class Engine {
     this.epoch += 1;
     this.known.forget();
     this.backlog = [];
+    for (const channelId of this.opened.keys()) this.opened.set(channelId, undefined);
+    void this.emit("forgot", {});
     this.save(null, this.epoch);
   }
 
@@ -335,15 +349,17 @@ export class Engine {
   // What goes to the server when there is a connection.
 
   async sendMarks() {
-    if (this.marking || !this.connection.live) return;
+    if (this.marking || this.endMarkPause || !this.connection.live) return;
     this.marking = true;
-    for (const [channelId, readSeq] of [...this.marks]) {
+    // The first each time: marks are made while one is on its way, of the same channel too.
+    for (let next = first(this.marks); next && !this.endMarkPause; next = first(this.marks)) {
+      const [channelId, readSeq] = next;
       try {
         await this.connection.ask("mark", { channel_id: channelId, read_seq: readSeq });
       } catch (error) {
+        if (error instanceof Gone) break;
         if (!isFinal(error)) {
-          const { name, retryAfterMs } = /** @type {any} */ (error);
-          if (name === "Refused") setTimeout(() => this.sendMarks(), Math.max(retryAfterMs, MARK_PAUSE_MS));
+          this.pauseMarks(error);
           break;
         }
         this.bad(error);
@@ -353,12 +369,42 @@ export class Engine {
     this.marking = false;
   }
 
+  /** @param {unknown} error */
+  pauseMarks(error) {
+    const end = this.afterPause(error, () => {
+      this.endMarkPause = undefined;
+      this.sendMarks();
+    });
+    this.endMarkPause = () => {
+      end();
+      this.endMarkPause = undefined;
+    };
+  }
+
+  /**
+   * Opens a channel on this connection; the reply.
+   *
+   * @param {string} channelId
+   */
+  async askOpen(channelId) {
+    const { epoch } = this;
+    const afterSeq = this.opened.get(channelId);
+    const reply = await this.connection.ask("open", { channel_id: channelId, ...(afterSeq !== undefined && { after_seq: afterSeq }) });
+    // From the newest on, which the next connection has to be told: others may have come meanwhile.
+    const isAsked = epoch === this.epoch && this.opened.has(channelId);
+    if (isAsked && this.opened.get(channelId) === undefined) this.opened.set(channelId, reply.head_seq);
+    return reply;
+  }
+
   /** @param {string} channelId */
   async reopen(channelId) {
+    if (!this.opened.has(channelId)) return;
+    const { attempts } = this.connection;
     try {
-      await this.connection.ask("open", openFields([channelId, this.opened.get(channelId)]));
+      await this.askOpen(channelId);
     } catch (error) {
-      if (!isFinal(error)) return;
+      if (error instanceof Gone) return;
+      if (!isFinal(error)) return void this.afterPause(error, () => { if (this.connection.attempts === attempts) this.reopen(channelId); });
       for (const tab of this.tabs.keys()) this.shut(tab, channelId);
       this.bad(error);
     }
@@ -373,9 +419,23 @@ export class Engine {
       const { entries } = await this.connection.ask("presence_watch", { user_ids: userIds });
       this.hand(() => this.emit("presence", { entries }));
     } catch (error) {
-      this.watched = "";
+      if (this.watched === list) this.watched = "";
       if (isFinal(error)) throw error;
+      // The next connection begins with it.
+      if (error instanceof Gone) return;
+      this.afterPause(error, () => this.sendWatched().catch(this.bad));
     }
+  }
+
+  /**
+   * Acts when the pause is over after a refusal that passes, or an answer that was none; a function that keeps it from it.
+   *
+   * @param {any} error
+   * @param {() => void} act
+   */
+  afterPause(error, act) {
+    if (!(error instanceof Refused)) this.bad(error);
+    return this.timers.after(Math.max(error?.retryAfterMs ?? 0, PAUSE_MS), act);
   }
 
   /** Users whom any tab watches. */
@@ -404,8 +464,8 @@ export class Engine {
   }
 }
 
-/** @param {[string, number | undefined]} opened */
-const openFields = ([channelId, afterSeq]) => ({ channel_id: channelId, ...(afterSeq !== undefined && { after_seq: afterSeq }) });
+/** @template K, V @param {Map<K, V>} map @returns {[K, V] | undefined} */
+const first = (map) => map.entries().next().value;
 
 /** The server has refused it, and would again. @param {any} error */
 const isFinal = (error) => error?.name === "Refused" && !error.temporary;

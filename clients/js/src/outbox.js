@@ -7,6 +7,7 @@
 
 import { BadInput, Gone, NotKept, Refused } from "./errors.js";
 import { uuidMs } from "./ids.js";
+import { Timers } from "./timers.js";
 
 /** Entries, those that were refused among them. A person writes no more than this while away. */
 export const OUTBOX_MAX = 1000;
@@ -56,6 +57,7 @@ export class Outbox {
     /** Channels of which an entry is on its way. @type {Set<string>} */
     this.busy = new Set();
     this.isLive = false;
+    this.timers = new Timers();
   }
 
   /** Reads what was left by an earlier run. */
@@ -137,6 +139,12 @@ export class Outbox {
     this.isLive = false;
   }
 
+  /** For good: what waits is the next run's. */
+  stop() {
+    this.isLive = false;
+    this.timers.stop();
+  }
+
   /** Sends what waits of a channel, one after the other. @param {string} channelId */
   async pump(channelId) {
     if (!this.isLive || this.busy.has(channelId)) return;
@@ -144,9 +152,12 @@ export class Outbox {
     if (!entry?.isKept) return;
     this.busy.add(channelId);
     const pauseMs = await this.attempt(entry).catch((error) => { this.bad(error); return PAUSE_MS; });
-    if (pauseMs > 0) await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
-    this.busy.delete(channelId);
-    this.pump(channelId);
+    const goOn = () => {
+      this.busy.delete(channelId);
+      this.pump(channelId);
+    };
+    if (pauseMs > 0) this.timers.after(pauseMs, goOn);
+    else goOn();
   }
 
   /** One attempt; how long to wait before the next one of this channel. @param {Held} entry */
