@@ -21,7 +21,7 @@ const DEVICE = "device";
 /** Events of another tab that this one's listeners have not taken, beyond which it starts anew when they have. */
 const BEHIND_MAX = 5000;
 /** What is few, and nobody tells again. */
-const KEPT_EVENTS = ["state", "outgoing", "lost"];
+const KEPT_EVENTS = ["state", "outgoing", "lost", "forgot"];
 
 /**
  * @typedef {object} Options
@@ -358,6 +358,9 @@ export class Client extends Emitter {
       this.hasMissed = true;
       return;
     }
+    // What is to be dropped is told again.
+    if (name === "lost") this.known.forget();
+    if (name === "snapshot" && detail.first) this.known.forgetMessages();
     if (!this.known.takes(name, detail)) return;
     this.behind += 1;
     this.telling = this.telling.then(async () => {
@@ -365,7 +368,6 @@ export class Client extends Emitter {
       this.behind -= 1;
       if (this.behind > 0 || !this.hasMissed) return;
       this.hasMissed = false;
-      this.known.forget();
       this.followed("lost", {});
     });
   }
@@ -378,6 +380,11 @@ export class Client extends Emitter {
    */
   async take(name, detail, clockOffsetMs) {
     this.clockOffsetMs = clockOffsetMs;
+    // It is another store's server, which has other seqs: nothing for applications, who get `lost`.
+    if (name === "forgot") {
+      for (const channelId of this.opened.keys()) this.opened.set(channelId, undefined);
+      return;
+    }
     if (name === "state") this.state = detail;
     if (name === "outgoing") this.track(detail);
     if (name === "message" && !detail.cursor && this.opened.has(detail.message.channel_id)) {
@@ -413,11 +420,16 @@ export class Client extends Emitter {
 
   /** The device's name: the store's, or a new one. @private */
   async device() {
-    const known = await this.store.get(DEVICE);
-    if (typeof known === "string") return known;
-    const made = deviceId("js");
-    await this.store.put(DEVICE, made);
-    return made;
+    const get = async () => {
+      const known = await this.store.get(DEVICE);
+      if (typeof known === "string") return known;
+      const made = deviceId("js");
+      await this.store.put(DEVICE, made);
+      return made;
+    };
+    // Tabs that start at once over a new store would be two devices with one outbox.
+    const { locks } = globalThis.navigator ?? {};
+    return locks ? locks.request(`rookery/device/${this.store.name ?? ""}`, get) : get();
   }
 
   /** What a page knows of the network and of its user. @private */

@@ -85,6 +85,8 @@ export class Tabs {
     this.channel = undefined;
     /** @type {AbortController | undefined} */
     this.life = undefined;
+    /** Resolves when this tab leads no more, or does not wait for it any more. @type {Promise<unknown>} */
+    this.term = Promise.resolve();
   }
 
   async start() {
@@ -97,11 +99,12 @@ export class Tabs {
     const hold = (/** @type {string} */ name, /** @type {() => Promise<unknown>} */ act) => navigator.locks.request(name, { signal }, act)
       .catch((error) => { if (!signal.aborted) this.bad(error); });
     hold(`${this.name}/${this.tab}`, () => ended);
-    hold(this.name, async () => {
+    this.term = hold(this.name, async () => {
       if (signal.aborted) return;
       this.engine = await this.lead();
-      this.leader = this.tab;
-      this.announce();
+      // It may have been stopped meanwhile, and then it leads nobody.
+      if (!signal.aborted) this.leader = this.tab;
+      if (!signal.aborted) this.announce();
       for (const { name, args, resolve, reject } of this.taken()) this.call(name, ...args).then(resolve, reject);
       const sweep = setInterval(() => this.sweep().catch(this.bad), 30_000);
       await ended;
@@ -109,7 +112,6 @@ export class Tabs {
       const { engine } = this;
       this.engine = undefined;
       await engine?.stop();
-      this.released?.();
     });
     this.say({ hello: this.tab });
   }
@@ -118,14 +120,16 @@ export class Tabs {
   async stop() {
     if (!this.life) return;
     if (!this.engine) this.say({ call: 0, tab: this.tab, name: "left", args: [this.tab] });
-    const released = this.engine ? new Promise((resolve) => { this.released = () => resolve(undefined); }) : undefined;
+    // It may start again before the engine has ended: what belongs to this life is taken before that.
+    const { channel, term } = this;
+    const calls = this.taken();
+    this.leader = "";
     this.life.abort();
     this.life = undefined;
-    await released;
-    this.channel?.close();
-    this.channel = undefined;
-    this.leader = "";
-    for (const { reject } of this.taken()) reject(new Gone("the client was stopped"));
+    for (const { reject } of calls) reject(new Gone("the client was stopped"));
+    await term;
+    channel?.close();
+    if (this.channel === channel) this.channel = undefined;
   }
 
   /**
