@@ -32,14 +32,19 @@ const PAUSE_MS_MAX = 3_600_000;
 const ASKED_MAX = 240;
 /** Connections in a row that did not come about, after which the next transport is tried. */
 const TRIES = 3;
-/** How long a lesser transport is used before the first is tried again: it may be that there was no node at all. Doubles up to the second. */
-const UPWARD_MS = 15_000;
+/**
+ * How long a lesser transport is used before it is looked whether the first opens by now: it may be that there was no node at
+ * all. The last doubles up to the most.
+ */
+const UPWARD_MS = [1_000, 5_000, 15_000];
 const UPWARD_MS_MAX = 600_000;
 /** Lines in a row that no server says, after which it is left. */
 const BAD_MAX = 20;
 
 /** @param {unknown} value @param {number} otherwise */
 const pause = (value, otherwise) => (typeof value === "number" && value >= 0 ? Math.min(value, PAUSE_MS_MAX) : otherwise);
+/** @param {number} looks how often it was looked before */
+const upwardMs = (looks) => UPWARD_MS[looks] ?? Math.min(UPWARD_MS_MAX, UPWARD_MS[2] * 2 ** (looks - 2));
 
 /**
  * @typedef {object} State
@@ -102,11 +107,13 @@ export class Connection {
     this.hadFresh = false;
     this.running = false;
     this.live = false;
-    /** Which transport is used, how often it has not come about since it last did, and since when a lesser one is used. */
+    /** Which transport is used, and how often it has not come about since it last did. */
     this.level = 0;
     this.unopened = 0;
-    this.lesserSinceMs = 0;
-    this.upwardMs = UPWARD_MS;
+    /** How often it was looked for the first one since that was used, and what ends the look that is under way. */
+    this.looks = 0;
+    /** @type {AbortController | undefined} */
+    this.looking = undefined;
     /** Counts attempts, so that what belongs to an earlier one is told apart. */
     this.attempts = 0;
     /** @type {import("./transport/websocket.js").Link | undefined} */
@@ -116,6 +123,8 @@ export class Connection {
     this.drain = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
+    /** Until a node that drains is left. @type {ReturnType<typeof setTimeout> | undefined} */
+    this.leaving = undefined;
     this.pulse = new Pulse({ echo: () => this.ask("echo", { data: "" }).catch(() => {}), over: () => this.leave(BROKEN, true) });
   }
 
@@ -133,6 +142,8 @@ export class Connection {
 
   stop() {
     this.running = false;
+    this.looking?.abort();
+    this.looking = undefined;
     this.hangUp();
   }
 
@@ -224,11 +235,6 @@ export class Connection {
     });
     this.url = url;
     this.pulse.open(this.pingMs / 2);
-    if (this.level > 0 && Date.now() - this.lesserSinceMs >= this.upwardMs) {
-      // One attempt: where that fails the lesser one is used again, and for longer.
-      this.upwardMs = Math.min(UPWARD_MS_MAX, 2 * this.upwardMs);
-      this.use(0, TRIES - 1);
-    }
     try {
       this.link = this.transports[this.level].open({
         url, hello, wanted: this.on.wanted,
@@ -250,20 +256,43 @@ export class Connection {
    * @param {number} unopened how often it has not come about before: few more attempts are given to what did not lately
    */
   use(level, unopened) {
-    if (this.level === 0) this.lesserSinceMs = Date.now();
     this.level = level;
     this.unopened = unopened;
   }
 
-  /** Tries the first transport again after a while, if this connection lasts. */
+  /** Where a lesser transport has come about, looks for the first one after a while; from one connection to the next. */
   upward() {
     if (this.level === 0) {
-      this.upwardMs = UPWARD_MS;
-      return;
+      this.looks = 0;
+      this.looking?.abort();
+      this.looking = undefined;
+    } else if (!this.looking) {
+      const looking = (this.looking = new AbortController());
+      // What cannot be looked for beside the connection costs it each time.
+      const looks = this.transports[0].probe ? this.looks : Math.max(this.looks, UPWARD_MS.length - 1);
+      const timer = setTimeout(() => this.look(looking.signal), upwardMs(looks));
+      looking.signal.addEventListener("abort", () => clearTimeout(timer));
     }
-    const { attempts } = this;
-    const timer = setTimeout(() => { if (this.attempts === attempts) this.leave(1000); }, this.upwardMs);
-    /** @type {any} */ (timer).unref?.();
+  }
+
+  /** Whether the first transport opens by now; if so, it is used. @param {AbortSignal} signal */
+  async look(signal) {
+    const first = this.transports[0];
+    // Nobody can be reached at the moment: it is looked when somebody can.
+    let opens = false;
+    if (this.live) {
+      this.looks += 1;
+      opens = first.probe ? await first.probe(this.url, signal).catch((error) => { this.on.bad(error); return false; }) : true;
+    }
+    if (signal.aborted) return;
+    this.looking = undefined;
+    if (opens) {
+      // One attempt: where that fails the lesser one is used again.
+      this.use(0, TRIES - 1);
+      this.leave(1000);
+    } else if (this.live) {
+      this.upward();
+    }
   }
 
   /**
@@ -379,7 +408,8 @@ export class Connection {
     const { attempts } = this;
     const jitterMs = pause(fields.jitter_ms, 0);
     this.drain = { jitter_ms: jitterMs, ...(fields.url && { url: fields.url }) };
-    setTimeout(() => {
+    clearTimeout(this.leaving);
+    this.leaving = setTimeout(() => {
       if (this.attempts !== attempts || !this.live) return;
       this.drain = { ...this.drain, jitter_ms: 0 };
       this.leave(1000);
@@ -419,6 +449,7 @@ export class Connection {
     this.asked = new Map();
     clearTimeout(this.timer);
     this.timer = undefined;
+    clearTimeout(this.leaving);
     this.pulse.stop();
     link?.close(1000);
     for (const { reject } of asked.values()) reject(new Gone());

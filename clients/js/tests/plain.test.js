@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { WebSocket } from "ws";
 import { Account, Client, MemoryStore } from "../src/index.js";
@@ -29,10 +30,10 @@ async function user(t, node, username, options) {
   return { client, userId, seen };
 }
 
-/** A proxy before a node, which lets no WebSocket through, and with `noStreams` no event stream. Counts what it was asked. */
+/** A proxy before a node, which lets no WebSocket through until `asked.lets`, and with `noStreams` no event stream. Counts what it was asked. */
 async function proxy(t, node, { noStreams = false } = {}) {
   const to = new URL(node.url.replace("ws:", "http:"));
-  const asked = { upgrades: 0, streams: 0, polls: 0 };
+  const asked = { upgrades: 0, streams: 0, polls: 0, lets: false };
   const server = createServer((from, answer) => {
     if (from.url.startsWith("/connection/sse")) {
       asked.streams += 1;
@@ -48,9 +49,14 @@ async function proxy(t, node, { noStreams = false } = {}) {
     from.pipe(on);
     return undefined;
   });
-  server.on("upgrade", (_, socket) => {
+  server.on("upgrade", ({ method, url, rawHeaders }, socket) => {
     asked.upgrades += 1;
-    socket.destroy();
+    if (!asked.lets) return void socket.destroy();
+    const node = connect(Number(to.port), to.hostname);
+    const headers = rawHeaders.map((each, at) => (at % 2 ? `${each}\r\n` : `${each}: `)).join("");
+    node.write(`${method} ${url} HTTP/1.1\r\n${headers}\r\n`);
+    node.pipe(socket).pipe(node);
+    for (const each of [node, socket]) each.on("error", () => { node.destroy(); socket.destroy(); });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -115,31 +121,31 @@ test("where no WebSocket comes through, event streams are used, and where none o
   await until(() => bob.seen.length === 2 && ann.seen.length === 2, "both see both");
 });
 
-test("a lesser transport is left for the first after a while", { skip: noNode, timeout: 60_000 }, async (t) => {
+test("behind a proxy it is looked whether WebSockets come through by now, and until they do nothing is interrupted", { skip: noNode, timeout: 120_000 }, async (t) => {
   const node = await startNode(t);
-  const streams = await proxy(t, node);
-  const options = { url: streams.url };
-  const ann = await user(t, node, "ann", { choose: async () => options.url });
+  const through = await proxy(t, node);
+  const ann = await user(t, node, "ann", { url: through.url });
   const { connection } = ann.client.group.engine;
-  assert.equal(connection.level, 1);
-  options.url = node.url;
-  const live = async () => {
-    await until(() => ann.client.state.state !== "live", "gone");
-    await until(() => ann.client.state.state === "live", "live again");
-  };
-  connection.leave(1000);
-  await live();
-  assert.equal(connection.level, 1, "not at once");
-  // The first that it was tried it failed: it is tried again after twice the time.
-  options.url = streams.url;
-  const { upgrades } = streams.asked;
-  connection.lesserSinceMs -= connection.upwardMs;
-  connection.leave(1000);
-  await live();
-  assert.deepEqual([connection.level, connection.upwardMs, streams.asked.upgrades], [1, 30_000, upgrades + 1]);
-  options.url = node.url;
-  connection.lesserSinceMs -= connection.upwardMs;
-  connection.leave(1000);
-  await until(() => ann.client.state.state === "live" && connection.level === 0, "by a WebSocket");
-  assert.equal(connection.upwardMs, 15_000);
+  const states = [];
+  ann.client.on("state", ({ state }) => states.push(state));
+  // After a second and five.
+  await until(() => through.asked.upgrades === 5, "two looks");
+  assert.deepEqual([connection.level, through.asked.streams, states], [1, 1, []]);
+  through.asked.lets = true;
+  await until(() => connection.level === 0 && connection.live, "by a WebSocket");
+  assert.equal(states.at(-1), "live");
+  await assert.rejects(ann.client.history("1"), { name: "Refused", code: 102 });
+});
+
+test("a node that was down is no proxy: when it is back a WebSocket is used soon", { skip: noNode, timeout: 120_000 }, async (t) => {
+  let node = await startNode(t);
+  const ann = await user(t, node, "ann", {});
+  const { connection } = ann.client.group.engine;
+  await node.kill();
+  await until(() => connection.level > 0, "other ways are tried");
+  node = await node.again();
+  await until(() => connection.live, "live again");
+  const liveMs = Date.now();
+  await until(() => connection.live && connection.level === 0, "by a WebSocket");
+  assert.ok(Date.now() - liveMs < 12_000, `it took ${Date.now() - liveMs} ms`);
 });

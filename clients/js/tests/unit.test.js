@@ -1,6 +1,8 @@
 // What no row of clients/conformance can say: bounds, stores that fail, listeners that are slow or throw.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { FileStore } from "../src/node/file-store.js";
@@ -158,6 +160,37 @@ test("a client that is not started, and calls after it was stopped", async (t) =
   await assert.rejects(made.history("7"), { name: "Gone" });
   await made.start();
   await until(() => made.state.state === "live", "live again");
+});
+
+test("a program that has stopped its client ends, whatever pause it was in", async (t) => {
+  const wss = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  t.after(() => { for (const socket of wss.clients) socket.terminate(); wss.close(); });
+  await once(wss, "listening");
+  const asked = new Set();
+  wss.on("connection", (socket) => socket.on("message", (data) => {
+    const { id, ...command } = JSON.parse(data);
+    const [name] = Object.keys(command);
+    asked.add(name);
+    if (name !== "connect") return socket.send(JSON.stringify({ id, error: { code: 115, message: "later", temporary: true, retry_after_ms: 60_000 } }));
+    socket.send(JSON.stringify({ id, connect: { user_id: "1", session_id: "s", server_time_ms: Date.now(), ping_ms: 25_000, cursor: "c0" } }));
+    return socket.send(JSON.stringify({ push: { drain: { jitter_ms: 3_600_000 } } }));
+  }));
+  const program = `
+    import { Client, MemoryStore } from ${JSON.stringify(new URL("../src/index.js", import.meta.url))};
+    import { WebSocket } from "ws";
+    const store = new MemoryStore();
+    const client = new Client({ url: "ws://127.0.0.1:${wss.address().port}/", store, WebSocket, token: () => "t", tabs: false });
+    const isLive = new Promise((resolve) => client.on("state", ({ state }) => { if (state === "live") resolve(); }));
+    await client.start();
+    await isLive;
+    client.send("7", "x");
+    client.mark("7", 1);
+    await Promise.allSettled([client.watch(["2"]), client.open("7")]);
+    await client.stop();`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { cwd: new URL(".", import.meta.url), stdio: ["ignore", "inherit", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
+  const code = await Promise.race([once(child, "exit").then(([exit]) => exit), sleep(8000).then(() => "it goes on")]);
+  assert.deepEqual([code, [...asked].sort()], [0, ["connect", "mark", "open", "presence_watch", "send"]]);
 });
 
 test("what was told is remembered within bounds", () => {

@@ -18,10 +18,13 @@
  * @typedef {object} Transport
  * @property {string} name
  * @property {(way: Way) => Link} open throws if it cannot even be tried
+ * @property {(url: string, signal: AbortSignal) => Promise<boolean>} [probe] whether it opens there, by trying it and saying nothing
  */
 
 /** The one encoding that this client speaks. */
 const PROTOCOL = "rookery.json.v1";
+/** How long a socket may take to open that nobody waits for. */
+const PROBE_MS = 10_000;
 
 /**
  * @param {any} [Constructor] of WebSockets, as of npm's `ws` where there is none of the platform
@@ -29,7 +32,29 @@ const PROTOCOL = "rookery.json.v1";
  */
 export function websocket(Constructor = globalThis.WebSocket) {
   if (!Constructor) throw new Error("there is no WebSocket here: give the client one, as { WebSocket } of npm's ws");
-  return { name: "websocket", open: (way) => open(Constructor, way) };
+  return { name: "websocket", open: (way) => open(Constructor, way), probe: (url, signal) => probe(Constructor, url, signal) };
+}
+
+/**
+ * @param {any} Constructor
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @returns {Promise<boolean>}
+ */
+function probe(Constructor, url, signal) {
+  return new Promise((resolve) => {
+    const socket = new Constructor(url, [PROTOCOL]);
+    const done = (/** @type {boolean} */ opens) => {
+      clearTimeout(timer);
+      resolve(opens);
+      socket.close();
+    };
+    const timer = setTimeout(() => done(false), PROBE_MS);
+    signal.addEventListener("abort", () => done(false));
+    socket.onopen = () => done(true);
+    socket.onerror = () => done(false);
+    socket.onclose = () => done(false);
+  });
 }
 
 /**
