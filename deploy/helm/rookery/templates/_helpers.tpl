@@ -23,20 +23,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
     "data" (dict "dir" "/var/lib/rookery")
     "store" (dict "engine" .Values.store.engine)
     "node" (dict "shards" (int .Values.shards))
-    "cluster" dict "auth" dict "notify" dict "log" (dict "format" "json") -}}
+    "limits" (dict "connections" (int .Values.sessionsMax))
+    "cluster" dict "auth" (dict "mode" .Values.auth.mode) "notify" dict "log" (dict "format" "json") -}}
 {{- if $shared -}}
 {{- $_ := set $own.store "cluster_file" "/etc/rookery/store/fdb.cluster" -}}
 {{- $_ := set $own.store "client_library" "/opt/foundationdb/libfdb_c.so" -}}
 {{- end -}}
 {{- if $linked -}}
 {{- $_ := set $own.listen "links" "0.0.0.0:8004" -}}
-{{- $_ := set $own.cluster "secret_file" "/run/rookery/cluster.secret" -}}
+{{- $_ := set $own.cluster "secret_file" "/run/rookery/cluster/cluster.secret" -}}
 {{- end -}}
 {{- if .Values.auth.existingSecret -}}
-{{- $_ := set $own.auth "key_file" "/run/rookery/token.key" -}}
+{{- $_ := set $own.auth "key_file" "/run/rookery/auth/token.key" -}}
+{{- end -}}
+{{- if .Values.auth.issuers.existingSecret -}}
+{{- $_ := set $own.auth "issuers_file" (printf "/run/rookery/issuers/%s" .Values.auth.issuers.fileKey) -}}
 {{- end -}}
 {{- if .Values.notify.existingSecret -}}
-{{- $_ := set $own.notify "providers_file" (printf "/etc/rookery/notify/%s" .Values.notify.providersKey) -}}
+{{- $_ := set $own.notify "providers_file" (printf "/run/rookery/notify/%s" .Values.notify.providersKey) -}}
 {{- end -}}
 {{- with .Values.publicUrls.ws -}}{{- $_ := set $own.node "ws_url" . -}}{{- end -}}
 {{- with .Values.publicUrls.api -}}{{- $_ := set $own.node "api_url" . -}}{{- end -}}
