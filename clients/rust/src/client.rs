@@ -388,8 +388,9 @@ fn keep_all(store: &dyn Store, mut kept: mpsc::UnboundedReceiver<Keep>, told: &m
                 Keep::Put(entry) => {
                     let result = store.put(&entry);
                     // A driver that is gone needs no answer.
-                    let _ = told.send(Done::Input(Input::Stored { order: entry.order, result }));
-                    Ok(())
+                    let _ = told.send(Done::Input(Input::Stored { order: entry.order, result: result.clone() }));
+                    // Whoever did an operation hears of it there; for what became of it nobody waits.
+                    if entry.refusal.is_some() { result } else { Ok(()) }
                 }
                 Keep::Remove(order, id) => store.remove(order, id),
                 Keep::Place(newer) => {

@@ -101,7 +101,7 @@ pub(crate) enum Input {
         stored: Option<Ticket>,
         done: Option<Ticket>,
     },
-    /// The store has taken an operation, or not.
+    /// The store has taken an operation, or not: one for each [`Output::Put`], in their order.
     Stored { order: u64, result: Result<(), StoreError> },
     /// The application wants a refused operation tried again.
     Retry { id: OperationId, ticket: Ticket },
@@ -286,6 +286,8 @@ pub(crate) struct Session {
     stored: BTreeMap<u64, Vec<Ticket>>,
     done: BTreeMap<u64, Vec<Ticket>>,
     retried: BTreeSet<u64>,
+    /// Operations whose refusal the store is keeping: its answer is none to whoever waits.
+    refused: BTreeSet<u64>,
     /// Channels that are open, oldest first, with the last message of each that came without a cursor.
     open: Vec<(ChannelId, Option<Seq>)>,
     watched: Vec<UserId>,
@@ -344,6 +346,7 @@ impl Session {
             stored: BTreeMap::new(),
             done: BTreeMap::new(),
             retried: BTreeSet::new(),
+            refused: BTreeSet::new(),
             open: Vec::new(),
             watched: Vec::new(),
             gap: false,

@@ -74,6 +74,11 @@ impl Session {
     }
 
     pub(super) fn was_stored(&mut self, order: u64, result: Result<(), StoreError>) {
+        // Nobody waits for a refusal. Where the store did not take it, it has the operation as one that is still to be asked:
+        // after a crash it is asked again, under the same id.
+        if self.refused.remove(&order) {
+            return;
+        }
         let retried = self.retried.remove(&order);
         let stored = self.stored.remove(&order).unwrap_or_default();
         let Some(entry) = self.outbox.get(order).cloned() else { return };
@@ -120,8 +125,10 @@ impl Session {
         self.outbox.answered(order, 0);
         match &finished {
             Progress::Failed(refusal) => {
-                let refused = self.outbox.refuse(order, refusal.clone());
-                self.outputs.extend(refused.map(Output::Put));
+                if let Some(refused) = self.outbox.refuse(order, refusal.clone()) {
+                    self.refused.insert(order);
+                    self.outputs.push_back(Output::Put(refused));
+                }
             }
             Progress::Done(_) | Progress::Pending | Progress::Discarded => {
                 self.outbox.remove(order);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Input, Lasting, Node, Now, Output, Session, Settings, Ticket};
+use super::{Answer, Input, Lasting, Node, Now, Output, Session, Settings, Ticket};
 use crate::config::{Bounds, Endpoint};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::events::{Connection, Event, Fill, Place};
-use crate::message::ChannelId;
+use crate::message::{ChannelId, OperationId};
 use crate::outbox::{Operation, Progress};
 use crate::store::Held;
 
@@ -93,6 +93,9 @@ impl World {
                 return None;
             }
             Output::Remove { .. } | Output::Over => return None,
+            Output::Answer { result: Ok(Answer::Outgoing(all)), .. } => {
+                format!("outbox {}", all.iter().map(|each| progress(&each.progress)).collect::<Vec<_>>().join("|"))
+            }
             Output::Answer { result: Ok(_), .. } => "answered".to_owned(),
             Output::Answer { result: Err(Error::Offline), .. } => "offline".to_owned(),
             Output::Answer { result: Err(error), .. } => format!("error: {error}"),
@@ -149,6 +152,12 @@ impl World {
                 let id = self.last(one);
                 self.hears(&json!({"id": id, "error": error}));
             }
+            // For good.
+            "forbidden" => {
+                let error = json!({"code": 102, "message": "", "temporary": false, "retry_after_ms": 0});
+                let id = self.last(one);
+                self.hears(&json!({"id": id, "error": error}));
+            }
             "reply" => {
                 let id = self.last(one);
                 let fields = match one {
@@ -197,9 +206,24 @@ impl World {
                 let (channel_id, stored) = (ChannelId(7), Some(Ticket(self.tickets)));
                 let queue = Fill { outgoing: two.parse().unwrap_or(0), ..Fill::default() };
                 self.give(Input::Submit { channel_id, operation, random: [7; 10], queue, stored, done: None });
-                for order in std::mem::take(&mut self.unstored) {
-                    self.give(Input::Stored { order, result: Ok(()) });
+                self.step("stored");
+            }
+            // The store answers all that was put, or the first of it.
+            "stored" | "unstored" => {
+                let first = if one == "first" { 1 } else { self.unstored.len() };
+                for order in self.unstored.drain(..first).collect::<Vec<_>>() {
+                    let result = if verb == "stored" { Ok(()) } else { Err(StoreError("full".to_owned())) };
+                    self.give(Input::Stored { order, result });
                 }
+            }
+            "retries" => {
+                self.tickets += 1;
+                let id = OperationId(self.sent.parse().expect("a UUID"));
+                self.give(Input::Retry { id, ticket: Ticket(self.tickets) });
+            }
+            "lists" => {
+                self.tickets += 1;
+                self.give(Input::List { ticket: Ticket(self.tickets) });
             }
             "hurry" => self.give(Input::Hurry),
             ms => self.pass(number(ms)),
@@ -331,6 +355,19 @@ fn what_is_too_much_or_too_long_is_not_taken() {
     check(&format!("live, sends a, sends b, sends c, now, sends d => {full}"));
     check(&format!("live, sends a, now, sends b 2 => {full}"));
     check("live, sends a, sends b, sends c, reply send, now, sends d => outgoing pending, answered");
+}
+
+#[test]
+fn what_is_refused_for_good_is_told_once_and_stays_whether_the_store_keeps_that_or_not() {
+    let check = |row: &str| check(one(), row);
+    check("live, sends a, now, forbidden send, stored, lists => finished failed, outbox failed");
+    check("live, sends a, forbidden send, now, unstored, lists => outbox failed");
+    check("live, sends a, forbidden send, stored, now, retries, stored => outgoing pending, answered, send");
+    // It is tried again before the store has answered.
+    let again = "live, sends a, forbidden send, retries, now";
+    check(&format!("{again}, stored first, lists => outbox pending"));
+    check(&format!("{again}, stored => outgoing pending, answered, send"));
+    check(&format!("{again}, stored first, unstored, lists => error: the store failed, outbox failed"));
 }
 
 #[test]
