@@ -8,7 +8,7 @@ mod script;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 /// Rows at once: each has little to do, and some measure time.
@@ -50,4 +50,24 @@ async fn the_rows_of_the_conformance_list_hold() {
     }
     assert!(failures.is_empty(), "{} of {count} rows failed:\n{}", failures.len(), failures.join("\n"));
     eprintln!("{count} rows of {} files", files.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_leaves_a_frame_fails() {
+    let accept = json!({"accept": {}});
+    let send = json!({"client": {"send": {"channel_id": "7", "body": "b"}}, "as": "one"});
+    let expect = json!({"expect": {"send": {}}});
+    // Events go to the client and back while the frame is long on its way.
+    let shown = (1..=4).flat_map(|seq| {
+        let push = json!({"push": {"message": {"cursor": format!("c{seq}"), "message": {
+            "channel_id": "9", "seq": seq, "revision": 0, "from": "2", "sent_ms": 1, "body": "b",
+            "client_msg_id": "00000000-0000-7000-8000-000000000001",
+        }}}});
+        [push, json!({"show": {"message": {"message": {"seq": seq}}}})]
+    });
+    let left: Vec<_> = [accept, send].into_iter().chain(shown).collect();
+    let why = script::run(&json!({"steps": left})).await.expect_err("a frame is left");
+    assert!(why.starts_with("a frame is left: {") && why.contains("\"send\""), "{why}");
+    let whole: Vec<_> = left.into_iter().chain([expect]).collect();
+    assert_eq!(script::run(&json!({"steps": whole})).await, Ok(()));
 }

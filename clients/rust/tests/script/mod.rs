@@ -33,7 +33,8 @@ pub(crate) async fn run(row: &Value) -> Outcome<()> {
             row.step(step).await.map_err(|why| format!("step {} {step}: {why}", at + 1))?;
             row.last = Instant::now();
         }
-        row.program.nothing_left()
+        row.program.nothing_left()?;
+        row.server.nothing_left()
     };
     let result = tokio::time::timeout(ROW, all).await.unwrap_or_else(|_| Err("it takes over 10 s".to_owned()));
     row.program.stop().await;

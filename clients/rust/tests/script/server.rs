@@ -77,6 +77,21 @@ impl Server {
         }
     }
 
+    /// Of all that came on the newest connection no frame is left, but for echoes, which no row asks for.
+    pub(super) fn nothing_left(&mut self) -> Result<(), String> {
+        let newest = self.newest();
+        let is_echo = |text: &str| serde_json::from_str::<Value>(text).is_ok_and(|frame| frame.get("echo").is_some());
+        while let Ok(heard) = self.heard.try_recv() {
+            if let Some(Heard { connection, text }) = heard
+                && connection == newest
+                && !is_echo(&text)
+            {
+                return Err(format!("a frame is left: {text}"));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn check_id(&self, connection: usize, id: &Value, command: &str) -> Result<(), String> {
         let ids = &mut self.connections.lock().expect("no row panics there")[connection - 1].ids;
         match id.as_u64() {
