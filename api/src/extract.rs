@@ -191,7 +191,7 @@ impl<E: Engine, S: Shards> FromRequest<Api<E, S>> for SmallBody {
     }
 }
 
-/// A JSON body, or none.
+/// A JSON body, or none; null says nothing either.
 #[derive(Debug)]
 pub(crate) struct OptionalBody<T>(pub(crate) Option<T>);
 
@@ -199,7 +199,7 @@ impl<T: DeserializeOwned, E: Engine, S: Shards> FromRequest<Api<E, S>> for Optio
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api<E, S>) -> Result<Self, Problem> {
-        read(request, api).await.map(Self)
+        read::<Option<T>, E, S>(request, api).await.map(|body| Self(body.flatten()))
     }
 }
 

@@ -76,7 +76,7 @@ impl fmt::Display for Emoji {
     }
 }
 
-text_in_serde! { Emoji, "emoji" }
+text_in_serde! { Emoji, "emoji", None }
 
 #[cfg(test)]
 mod tests {

@@ -33,9 +33,9 @@ pub struct ParseIdError {
     pub(crate) what: &'static str,
 }
 
-/// Serializes what is a text by its `Display` and `FromStr`.
+/// Serializes what is a text by its `Display` and `FromStr`; a regular expression says in the API's document which texts are.
 macro_rules! text_in_serde {
-    ($name:ident, $what:literal) => {
+    ($name:ident, $what:literal, $pattern:expr) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -52,7 +52,8 @@ macro_rules! text_in_serde {
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 use utoipa::openapi::schema::{ObjectBuilder, Type};
-                ObjectBuilder::new().schema_type(Type::String).description(Some($what)).into()
+                let text = ObjectBuilder::new().schema_type(Type::String).description(Some($what));
+                text.pattern::<&str>($pattern).into()
             }
         }
 
@@ -92,7 +93,7 @@ macro_rules! timed_id {
             }
         }
 
-        text_in_serde! { $name, $what }
+        text_in_serde! { $name, $what, Some("^(0|[1-9][0-9]{0,18})$") }
     };
 }
 
@@ -167,7 +168,7 @@ impl FromStr for SessionId {
     }
 }
 
-text_in_serde! { SessionId, "session id: a hexadecimal string" }
+text_in_serde! { SessionId, "session id: a hexadecimal string", Some("^[0-9a-f]{1,16}$") }
 
 /// One installation of a client, named by the client: 1 to 64 of `[A-Za-z0-9_-]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,7 +200,7 @@ impl FromStr for DeviceId {
     }
 }
 
-text_in_serde! { DeviceId, "device_id" }
+text_in_serde! { DeviceId, "device_id", Some("^[A-Za-z0-9_-]{1,64}$") }
 
 /// A UUID of version 7 that names a message, or an operation, before the server has seen it.
 ///
@@ -249,7 +250,10 @@ impl FromStr for ClientMsgId {
     }
 }
 
-text_in_serde! { ClientMsgId, "UUID of version 7" }
+text_in_serde! {
+    ClientMsgId, "UUID of version 7",
+    Some("^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+}
 
 /// Takes a text out of a deserializer, borrowed or owned, without asking which.
 pub(crate) struct Text(pub(crate) &'static str);

@@ -72,7 +72,9 @@ impl FromStr for NoticeId {
     }
 }
 
-text_in_serde! { NoticeId, "notice id: a UUID" }
+text_in_serde! {
+    NoticeId, "notice id: a UUID", Some("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+}
 
 /// Declares the media with their numbers and their words.
 macro_rules! media {

@@ -195,7 +195,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
 
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}", tag = "channels", security(("bearer" = [])),
-    params(("channel_id" = String, Path)),
+    params(("channel_id" = schema::ChannelId, Path)),
     responses((status = 200, description = "The channel", body = Channel)),
 )]
 pub(crate) async fn one<E: Engine, S: Shards>(
@@ -208,7 +208,7 @@ pub(crate) async fn one<E: Engine, S: Shards>(
 
 #[utoipa::path(
     patch, path = "/v1/channels/{channel_id}", tag = "channels", security(("bearer" = [])),
-    params(("channel_id" = String, Path)), request_body = ChannelChange,
+    params(("channel_id" = schema::ChannelId, Path)), request_body = ChannelChange,
     responses((status = 200, description = "The channel after it", body = Channel)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
@@ -226,7 +226,7 @@ pub(crate) async fn change<E: Engine, S: Shards>(
 
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/mark", tag = "channels", security(("bearer" = [])),
-    params(("channel_id" = String, Path)), request_body = MarkRequest,
+    params(("channel_id" = schema::ChannelId, Path)), request_body = MarkRequest,
     responses((status = 200, description = "The mark after it", body = Mark)),
 )]
 pub(crate) async fn mark<E: Engine, S: Shards>(

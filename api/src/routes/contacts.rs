@@ -93,7 +93,7 @@ pub(super) fn check_locale(locale: &str) -> Result<(), Problem> {
 
 #[utoipa::path(
     put, path = "/v1/me/devices/{device_id}/push", tag = "notifications", security(("bearer" = [])),
-    params(("device_id" = String, Path)), request_body = Push,
+    params(("device_id" = schema::DeviceId, Path)), request_body = Push,
     responses(
         (status = 204, description = "The device is told what its user is not there for, in place of what it was told by; \
          whoever was told at this address is not any more"),
@@ -130,7 +130,7 @@ pub(crate) async fn put<E: Engine, S: Shards>(
 
 #[utoipa::path(
     delete, path = "/v1/me/devices/{device_id}/push", tag = "notifications", security(("bearer" = [])),
-    params(("device_id" = String, Path)),
+    params(("device_id" = schema::DeviceId, Path)),
     responses((status = 204, description = "The device is told nothing any more")),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(

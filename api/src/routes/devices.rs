@@ -64,7 +64,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(caller: Caller<E, S>) -> Answer<D
 
 #[utoipa::path(
     delete, path = "/v1/me/devices/{device_id}", tag = "devices", security(("bearer" = [])),
-    params(("device_id" = String, Path)),
+    params(("device_id" = schema::DeviceId, Path)),
     responses(
         (status = 204, description = "The device is forgotten, the logins that it came with are over, the caller's too if \
          it is one of them, and their sessions are closed (3503)"),

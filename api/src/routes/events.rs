@@ -31,6 +31,7 @@ pub(crate) struct EventsQuery {
     /// The cursor of the last that is known; absent for the earliest that is kept.
     after: Option<String>,
     /// Lines at most: 1 to 1,000, 100 unless given; where it follows, without a bound.
+    #[param(minimum = 1, maximum = 4294967295u32)]
     limit: Option<u32>,
     /// Whether the answer stays open and tells what comes.
     #[serde(default)]

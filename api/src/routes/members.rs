@@ -109,7 +109,7 @@ impl Who {
 
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/members", tag = "members", security(("bearer" = [])),
-    params(("channel_id" = String, Path), PageQuery),
+    params(("channel_id" = schema::ChannelId, Path), PageQuery),
     responses((status = 200, description = "The members", body = MemberPage)),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(
@@ -126,7 +126,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
 
 #[utoipa::path(
     put, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
-    params(("channel_id" = String, Path), ("user_id" = String, Path, description = "An id, or `me`")),
+    params(("channel_id" = schema::ChannelId, Path), ("user_id" = String, Path, description = "An id, or `me`")),
     request_body = Option<MemberRequest>,
     responses((status = 200, description = "The user is a member with this role", body = MemberChanged)),
 )]
@@ -142,7 +142,7 @@ pub(crate) async fn put<E: Engine, S: Shards>(
 
 #[utoipa::path(
     patch, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
-    params(("channel_id" = String, Path), ("user_id" = String, Path, description = "`me`, or the caller's id")),
+    params(("channel_id" = schema::ChannelId, Path), ("user_id" = String, Path, description = "`me`, or the caller's id")),
     request_body = MemberSettings,
     responses((status = 200, description = "The caller's settings in this channel", body = MemberSet)),
 )]
@@ -160,7 +160,7 @@ pub(crate) async fn change<E: Engine, S: Shards>(
 
 #[utoipa::path(
     delete, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
-    params(("channel_id" = String, Path), ("user_id" = String, Path, description = "An id, or `me` to leave")),
+    params(("channel_id" = schema::ChannelId, Path), ("user_id" = String, Path, description = "An id, or `me` to leave")),
     responses((status = 204, description = "The user is no member")),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(

@@ -37,6 +37,7 @@ pub(crate) struct HistoryQuery {
     /// With this seq in the middle.
     around: Option<Seq>,
     /// Messages at most: 1 to 200, 50 unless given.
+    #[param(minimum = 1, maximum = 4294967295u32)]
     limit: Option<u32>,
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct Sent {
 
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/messages", tag = "messages", security(("bearer" = [])),
-    params(("channel_id" = String, Path), HistoryQuery),
+    params(("channel_id" = schema::ChannelId, Path), HistoryQuery),
     responses((status = 200, description = "The page", body = HistoryPage)),
 )]
 pub(crate) async fn history<E: Engine, S: Shards>(
@@ -95,7 +96,7 @@ pub(crate) async fn history<E: Engine, S: Shards>(
 
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/messages", tag = "messages", security(("bearer" = [])),
-    params(("channel_id" = String, Path)), request_body = SendRequest,
+    params(("channel_id" = schema::ChannelId, Path)), request_body = SendRequest,
     responses(
         (status = 200, description = "It had been sent before: the first answer", body = Sent),
         (status = 201, description = "The message is durable", body = Sent),

@@ -351,7 +351,7 @@ pub(crate) struct Notification {
 
 #[utoipa::path(
     get, path = "/v1/notifications/{notice_id}", tag = "notifications", security(("app" = [])),
-    params(("notice_id" = String, Path)),
+    params(("notice_id" = schema::NoticeId, Path)),
     responses((status = 200, description = "What became of it so far", body = Notification)),
 )]
 pub(crate) async fn one<E: Engine, S: Shards>(
@@ -394,7 +394,7 @@ pub(crate) struct Cancelled {
 
 #[utoipa::path(
     post, path = "/v1/notifications/{notice_id}/cancel", tag = "notifications", security(("app" = [])),
-    params(("notice_id" = String, Path)),
+    params(("notice_id" = schema::NoticeId, Path)),
     responses((status = 200, description = "What was not sent by now is not sent", body = Cancelled)),
 )]
 pub(crate) async fn cancel<E: Engine, S: Shards>(

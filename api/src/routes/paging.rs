@@ -28,6 +28,7 @@ pub(crate) struct PageQuery {
     /// That of the page before; absent for the first.
     cursor: Option<String>,
     /// Rows at most: 1 to 200, 50 unless given.
+    #[param(minimum = 1, maximum = 4294967295u32)]
     limit: Option<u32>,
 }
 

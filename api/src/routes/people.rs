@@ -89,7 +89,7 @@ pub(crate) async fn friends<E: Engine, S: Shards>(
 
 #[utoipa::path(
     put, path = "/v1/me/friends/{user_id}", tag = "people", security(("bearer" = [])),
-    params(("user_id" = String, Path)),
+    params(("user_id" = schema::UserId, Path)),
     responses((status = 200, description = "The user is asked, or, having asked before, a friend", body = Friend)),
 )]
 pub(crate) async fn put_friend<E: Engine, S: Shards>(
@@ -108,7 +108,7 @@ pub(crate) async fn put_friend<E: Engine, S: Shards>(
 
 #[utoipa::path(
     delete, path = "/v1/me/friends/{user_id}", tag = "people", security(("bearer" = [])),
-    params(("user_id" = String, Path)),
+    params(("user_id" = schema::UserId, Path)),
     responses((status = 204, description = "The two are no friends, and neither asks")),
 )]
 pub(crate) async fn delete_friend<E: Engine, S: Shards>(
@@ -138,7 +138,7 @@ pub(crate) async fn blocks<E: Engine, S: Shards>(
 
 #[utoipa::path(
     put, path = "/v1/me/blocks/{user_id}", tag = "people", security(("bearer" = [])),
-    params(("user_id" = String, Path)),
+    params(("user_id" = schema::UserId, Path)),
     responses((status = 200, description = "The user is blocked, and no friend", body = BlockChanged)),
 )]
 pub(crate) async fn put_block<E: Engine, S: Shards>(
@@ -153,7 +153,7 @@ pub(crate) async fn put_block<E: Engine, S: Shards>(
 
 #[utoipa::path(
     delete, path = "/v1/me/blocks/{user_id}", tag = "people", security(("bearer" = [])),
-    params(("user_id" = String, Path)),
+    params(("user_id" = schema::UserId, Path)),
     responses((status = 204, description = "The user is not blocked by the caller")),
 )]
 pub(crate) async fn delete_block<E: Engine, S: Shards>(

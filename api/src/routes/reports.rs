@@ -39,7 +39,7 @@ pub(crate) struct Reported {
 
 #[utoipa::path(
     post, path = "/v1/me/notifications/{notice_id}/{heard}", tag = "notifications", security(("bearer" = [])),
-    params(("notice_id" = String, Path), ("heard" = inline(Heard), Path)), request_body = Option<Report>,
+    params(("notice_id" = schema::NoticeId, Path), ("heard" = inline(Heard), Path)), request_body = Option<Report>,
     responses((status = 200, description = "It is noted, unless more is known already", body = Reported)),
 )]
 pub(crate) async fn report<E: Engine, S: Shards>(

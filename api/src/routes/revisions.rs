@@ -46,7 +46,7 @@ pub(crate) struct Revised {
 
 #[utoipa::path(
     patch, path = "/v1/channels/{channel_id}/messages/{seq}", tag = "messages", security(("bearer" = [])),
-    params(("channel_id" = String, Path), ("seq" = u64, Path)), request_body = EditRequest,
+    params(("channel_id" = schema::ChannelId, Path), ("seq" = u64, Path)), request_body = EditRequest,
     responses((status = 200, description = "The message has this text", body = Revised)),
 )]
 pub(crate) async fn edit<E: Engine, S: Shards>(
@@ -62,7 +62,7 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
 
 #[utoipa::path(
     delete, path = "/v1/channels/{channel_id}/messages/{seq}", tag = "messages", security(("bearer" = [])),
-    params(("channel_id" = String, Path), ("seq" = u64, Path), DeleteRequest), request_body = Option<DeleteRequest>,
+    params(("channel_id" = schema::ChannelId, Path), ("seq" = u64, Path), DeleteRequest), request_body = Option<DeleteRequest>,
     responses((status = 200, description = "The message is deleted: its seq stays, its text is gone", body = Revised)),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(

@@ -39,6 +39,7 @@ pub(crate) struct SearchQuery {
     /// That of the page before; absent for the first.
     cursor: Option<MessagePlace>,
     /// Hits at most: 1 to 50, 20 unless given.
+    #[param(minimum = 1, maximum = 4294967295u32)]
     limit: Option<u32>,
 }
 

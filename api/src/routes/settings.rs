@@ -68,8 +68,15 @@ pub(crate) struct Settings {
 /// Settings of the caller, and the categories to choose by.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Shown {
-    #[serde(flatten)]
-    settings: Settings,
+    /// The language of what is told, as in BCP 47; each device's own unless given.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    language: String,
+    /// What is not critical waits until these end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_hours: Option<Quiet>,
+    /// By category and medium, what was chosen.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, bool>>)]
+    categories: BTreeMap<String, ByMedium>,
     /// The categories that this server's operator names: those that are critical are told whatever is chosen.
     known: Vec<Category>,
     /// Time of the last change, in Unix milliseconds; absent if there was none.
@@ -89,7 +96,8 @@ pub(crate) async fn get<E: Engine, S: Shards>(Caller { api, user, .. }: Caller<E
         known.insert(0, messages);
     }
     let changed_ms = (record.changed_ms > UnixMs(0)).then_some(record.changed_ms);
-    Ok(Json(Shown { settings: Settings::of(record), known, changed_ms }))
+    let Settings { language, quiet_hours, categories, .. } = Settings::of(record);
+    Ok(Json(Shown { language, quiet_hours, categories, known, changed_ms }))
 }
 
 #[utoipa::path(

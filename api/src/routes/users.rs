@@ -83,7 +83,7 @@ pub(crate) async fn change_me<E: Engine, S: Shards>(
 
 #[utoipa::path(
     get, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
-    params(("user_id" = String, Path)),
+    params(("user_id" = schema::UserId, Path)),
     responses((status = 200, description = "A profile", body = Profile)),
 )]
 pub(crate) async fn by_id<E: Engine, S: Shards>(
