@@ -192,11 +192,27 @@ fn lines_go_on_where_they_were_cut() {
     drop(lines(3_000));
     let (code, told) = import("lines", &file, &data);
     assert_eq!(code, 0, "{told}");
-    let numbers: Vec<u64> = told.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
-    assert_eq!((numbers[0], numbers[1], numbers[2] + numbers[3]), (2, 2, 3_000), "{told}");
+    // Those of the cut file came in batches of 200 for each channel.
+    assert!(told.contains("2 users, 2 channels; 2200 messages imported, 800 were there already"), "{told}");
     assert!(store_check(&data).contains("2 channels, 3000 messages"));
     let (code, told) = import("lines", &file, &data);
     assert!(code == 0 && told.contains("0 messages imported, 3000 were there already"), "{told}");
+
+    // Somebody has come to the team since, there.
+    let whole = fs::read_to_string(&file).expect("the file");
+    let carl = json!({"user": {"id": "u3", "display_name": "Carl"}});
+    let with_carl = whole.replace(r#"["u1","u2"]"#, r#"["u1","u2","u3"]"#);
+    fs::write(&file, format!("{carl}\n{with_carl}")).expect("it can be written");
+    let who = root.path().join("who");
+    let mut again = rookery(&["import", "lines"]);
+    let (code, told) = said(again.arg(&file).arg("--users-to").arg(&who).arg("--data").arg(&data));
+    assert_eq!(code, 0, "{told}");
+    store_check(&data);
+    let who = fs::read_to_string(who).expect("it was written");
+    let carl = who.lines().find_map(|line| line.strip_prefix("u3\t")).expect("Carl is somebody");
+    let node = Node::start("run", &data, &["--shards", "1"]);
+    let listed = channels(&node, &token(carl, &data));
+    assert_eq!((listed.len(), &listed[0]["title"], &listed[0]["unread"]), (1, &json!("Team"), &json!(0)), "{listed:?}");
 }
 
 #[test]

@@ -104,6 +104,56 @@ fn a_poll_waits_until_something_happens_and_says_where_to_go_on() {
 }
 
 #[test]
+fn a_poll_may_wait_for_longer_than_a_reader_may_take() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (_, [ann, _]) = node.two();
+    let head = get("/connection/poll?device_id=old&wait=35", &format!("Authorization: Bearer {ann}\r\n"));
+    let (status, _, body) = answer(request(&node.ws, &head, ""));
+    assert_eq!((status, lines(&body).len()), (200, 1), "{body}");
+}
+
+#[test]
+fn a_call_of_several_pages_is_answered_whole() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, _]) = node.two();
+    let sends: Vec<Value> = (1..=20_u64)
+        .map(|number| json!({"id": number, "send": message(&channel, &client_msg_id(number), &"x".repeat(20_000))}))
+        .collect();
+    assert_eq!(call(&node.ws, &ann, &sends).1.len(), 20);
+    let page = |id: u32| json!({"id": id, "history": {"channel_id": channel, "limit": 20}});
+    let began = Instant::now();
+    let (status, replies) = call(&node.ws, &ann, &[page(1), page(2), page(3), page(4)]);
+    let mut ids: Vec<u64> = replies.iter().filter_map(|reply| reply["id"].as_u64()).collect();
+    ids.sort_unstable();
+    assert_eq!((status, ids), (200, vec![1, 2, 3, 4]));
+    let has_some = |reply: &Value| reply["history"]["messages"].as_array().is_some_and(|page| !page.is_empty());
+    assert!(replies.iter().all(has_some), "a page without messages");
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+}
+
+#[test]
+fn whoever_goes_is_gone() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (_, [ann, bob]) = node.two();
+    // More than the devices of an account, and of each kind one that goes before it is answered.
+    for number in 0..40 {
+        let mut stream = Events::open(&node.ws, &format!("device_id=d{number}&token={ann}"), None);
+        assert!(stream.value()["connect"].is_object());
+        stream.cut();
+        let head = get(&format!("/connection/poll?device_id=p{number}&wait=50&token={bob}"), "");
+        let poll = request(&node.ws, &head, "");
+        thread::sleep(Duration::from_millis(20));
+        drop(poll);
+        let head = format!("POST /connection/command?token={bob} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n");
+        drop(request(&node.ws, &head, "{"));
+    }
+    node.until_metric("rookery_sessions{shard=\"0\"}", 0);
+}
+
+#[test]
 fn a_stream_opens_large_channels_and_watches_users() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "2"]);
@@ -191,6 +241,10 @@ fn bad_requests_are_told_what_is_wrong() {
     let head = format!("POST /connection/command HTTP/1.1\r\nHost: a\r\n{bearer}Content-Length: 35\r\n");
     check(&head, r#"{"id":1,"echo":{"data":"over 1.1"}}"#, 200, "over 1.1");
     check(&post("Content-Length: 2\r\n"), "{", 408, "within 10 s");
+    // Who offers another protocol is answered by this one, and who waits to be let is let.
+    check(&post("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n"), "{}", 200, "no command");
+    let (_, heads, _) = answer(request(&node.ws, &post("Expect: 100-continue\r\nContent-Length: 2\r\n"), "{}"));
+    assert_eq!(heads, "HTTP/1.1 100 Continue");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum Purpose {
     /// A session in the encoding that was agreed: it follows its account's inbox, and by it its user is there.
     Session(Encoding),
     /// A call, in JSON: a `connect`, whose device counts for nothing, then one message, and it is over once all of that is answered
-    /// ([`CloseCode::GoingAway`]). It follows nothing, and nobody is there by it.
+    /// ([`CloseCode::Normal`]). It follows nothing, and nobody is there by it.
     Call,
 }
 

@@ -25,6 +25,8 @@ const WHEEL_S: usize = 64;
 const CLOSE_WAIT_S: u32 = 5;
 /// How long what is queued may take to go out to a peer that closed, or that was closed on.
 const DRAIN_S: u32 = 5;
+/// The same in all, of a peer that goes on taking it.
+const DRAIN_S_MAX: u32 = 60;
 /// How long a peer may take to shut its direction after ours.
 const LINGER_S: u32 = 2;
 /// Bytes queued to a connection above which answers to its pings are dropped: it does not read, and RFC 6455 lets
@@ -268,6 +270,11 @@ impl Sockets {
         }
         if conn.has_queued() {
             Self::list(&mut self.dirty, conn, id);
+            // A long answer takes as long as its reader, as long as that goes on reading.
+            let until_s = conn.heard_s + DRAIN_S_MAX;
+            if conn.phase == Phase::Draining && sent_bytes > 0 && self.now_s < until_s {
+                self.check_at(id, until_s.min(self.now_s + DRAIN_S));
+            }
         } else {
             self.pool.settle(conn);
             self.drained(id);
@@ -321,6 +328,7 @@ impl Sockets {
     pub(super) fn drain(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase < Phase::Draining) else { return };
         conn.phase = Phase::Draining;
+        conn.heard_s = self.now_s;
         conn.flags.paused = false;
         conn.decoder = wire::Decoder::new();
         if let Some(io) = &mut conn.io {

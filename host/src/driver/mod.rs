@@ -310,14 +310,17 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// The session of a plain request begins, with what the request says.
     fn begin(&mut self, sockets: &mut impl Sockets, conn: ConnId, purpose: Purpose) {
         self.input(Input::Accepted { conn, purpose });
-        let says = self.exchanges.opened(conn);
-        self.carry_on(sockets, conn, &Outcome { says, ..Outcome::default() });
+        let outcome = self.exchanges.opened(conn);
+        self.carry_on(sockets, conn, &outcome);
     }
 
     /// Carries out what an exchange has come to.
     fn carry_on(&mut self, sockets: &mut impl Sockets, conn: ConnId, outcome: &Outcome) {
         if !outcome.bytes.is_empty() {
             sockets.send_bytes(conn, &outcome.bytes);
+        }
+        if outcome.drained > 0 && !outcome.is_over {
+            self.input(Input::Drained { conn, bytes: outcome.drained });
         }
         if outcome.is_over {
             sockets.finish(conn);

@@ -21,7 +21,9 @@ impl Session {
     /// Nothing more is read, and the session closes when its commands are answered.
     pub(crate) fn leave(&mut self) {
         self.draining = true;
-        self.end_if_answered();
+        if self.admission.is_idle() {
+            self.close(CloseCode::GoingAway);
+        }
     }
 
     /// A deadline may be due.

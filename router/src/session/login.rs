@@ -109,12 +109,13 @@ impl Session {
 
     /// The bearer of a call is known: it asks from here on.
     fn called(&mut self, claims: &Claims, context: &mut ShardContext<'_>) {
+        if self.draining {
+            // It has asked nothing yet.
+            return self.close(CloseCode::GoingAway);
+        }
         let (request, user) = self.stage.called(claims);
         self.welcome(request, user, String::new(), context);
         self.stage.calls(user);
-        if self.draining {
-            self.leave();
-        }
     }
 
     /// Answers `connect`.

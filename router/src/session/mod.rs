@@ -207,10 +207,14 @@ impl Session {
         self.purpose.encoding()
     }
 
-    /// Closes what is over once all is answered: a session whose node goes, and a call that has asked.
+    /// Closes what is over once all is answered: a call that has asked, and a session whose node goes.
     fn end_if_answered(&mut self) {
-        let is_last = self.draining || (self.is_call() && self.stage.user().is_some());
-        if is_last && self.admission.is_idle() {
+        if !self.admission.is_idle() {
+            return;
+        }
+        if self.is_call() && self.stage.user().is_some() {
+            self.close(CloseCode::Normal);
+        } else if self.draining {
             self.close(CloseCode::GoingAway);
         }
     }

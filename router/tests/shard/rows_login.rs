@@ -203,19 +203,22 @@ rules! {
 
 rules! {
     a_call_asks_as_its_bearer_and_is_over {
-        "b1 joins, a1 calls, a1 sends ab m1 => a1: connected, #1, closed 3001 | b1: connected, ab#1=m1",
-        "a1 calls, a1 reads-back ab => a1: connected, history, closed 3001",
+        "b1 joins, a1 calls, a1 sends ab m1 => a1: connected, #1, closed 1000 | b1: connected, ab#1=m1",
+        "a1 calls, a1 reads-back ab => a1: connected, history, closed 1000",
         "a1 calls => a1: connected",
         "a1 calls bad => a1: !101, closed 3500",
         // Whatever device it names, the session of that goes on; and nobody is there by it.
-        "a1 joins, a1' calls, a1' echoes x, a1 echoes y => a1: connected, echo y | a1': connected, echo x, closed 3001",
+        "a1 joins, a1' calls, a1' echoes x, a1 echoes y => a1: connected, echo y | a1': connected, echo x, closed 1000",
         "b1 joins, b1 watches a, a1 calls, wait 3s => a1: connected | b1: connected, sees a-offline",
-        "a1 calls, a1 watches b => a1: connected, !107, closed 3001",
-        "a1 calls, a1 opens ab => a1: connected, !107, closed 3001",
-        "a1 calls, a1 refreshes a => a1: connected, !107, closed 3001",
+        "a1 calls, a1 watches b => a1: connected, !107, closed 1000",
+        "a1 calls, a1 opens ab => a1: connected, !107, closed 1000",
+        "a1 calls, a1 refreshes a => a1: connected, !107, closed 1000",
         // It is over when the last is answered, and not before.
         "store holds Apply, a1 calls, a1 sends ab m1, wait 3s => a1: connected",
         "a1 calls, drain in 5s => a1: connected, closed 3001",
-        "store holds Apply, a1 calls, a1 sends ab m1, drain in 5s, store releases => a1: connected, reads off, #1, closed 3001",
+        // What was not asked was not done, and is not told as if it were.
+        "store holds Authenticate, a1 calls, drain in 5s, store releases => a1: reads off, closed 3001",
+        "store holds Apply, a1 calls, a1 sends ab m1, drain in 1s, wait 2s => a1: connected, reads off, closed 3001",
+        "store holds Apply, a1 calls, a1 sends ab m1, drain in 5s, store releases => a1: connected, reads off, #1, closed 1000",
     }
 }

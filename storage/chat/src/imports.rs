@@ -98,6 +98,9 @@ pub async fn channel<E: Engine>(engine: &E, namespace: &str, new: &NewChannel) -
         Ok((is_there, head.unwrap_or_default().seq, other))
     })?;
     if is_there {
+        for some in new.members.iter().copied().collect::<Vec<_>>().chunks(MEMBERS_AT_ONCE) {
+            commit!(engine, Begin::Fresh, |tx, _| come(&mut tx, channel, new, some).await)?;
+        }
         return Ok(Place { channel, head });
     }
     if other.is_some() {
@@ -158,6 +161,36 @@ fn direct_key(new: &NewChannel) -> Option<Vec<u8>> {
         (ChannelKind::Direct, Some(&one), Some(&other)) => Some(keys::direct(one, other)),
         _ => None,
     }
+}
+
+/// Takes into a channel that is there who came to it elsewhere since. Whoever has left it here stays away.
+async fn come<T: Transaction>(
+    tx: &mut T,
+    channel: ChannelId,
+    new: &NewChannel,
+    members: &[UserId],
+) -> Result<(), LayerError> {
+    let rows =
+        |key: fn(ChannelId, UserId) -> Vec<u8>| members.iter().map(|&user| key(channel, user)).collect::<Vec<_>>();
+    let (known, former) = (tx.get_all(&rows(keys::member)).await?, tx.get_all(&rows(keys::former)).await?);
+    let strangers = members.iter().zip(known.iter().zip(&former));
+    let came: Vec<UserId> =
+        strangers.filter(|(_, (known, former))| known.is_none() && former.is_none()).map(|(&user, _)| user).collect();
+    if came.is_empty() {
+        return Ok(());
+    }
+    let key = keys::channel(channel);
+    let row = tx.get(&key).await?.ok_or_else(|| unreadable::missing(&key, "channel"))?;
+    let mut record = unreadable::refuse(&key, ChannelRecord::decode(&row))?;
+    let count = record.member_count as usize + came.len();
+    if record.kind == ChannelKind::Group && count > GROUP_MEMBERS_MAX as usize {
+        let message = format!("{:?} would have {count} members, a group has at most {GROUP_MEMBERS_MAX}", new.id);
+        return Err(Refusal::new(ErrorCode::GroupFull, message).into());
+    }
+    record.member_count = u32::try_from(count).expect("below 4 billion");
+    record.member_epoch += 1;
+    tx.set(&key, &record.encode());
+    join(tx, channel, new, &came).await
 }
 
 /// The rows of members who are none yet.

@@ -9,6 +9,7 @@ use tungstenite::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderVal
 use tungstenite::http::uri::Uri;
 use tungstenite::http::{Method, StatusCode};
 
+use super::has_token;
 use super::server::Refusal;
 
 /// Headers that a request may have, as many as a handshake.
@@ -77,6 +78,12 @@ impl PlainRequest {
     /// The first header of that name, in any case, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether it asks for a WebSocket after all. Who asks for another protocol, HTTP/2 say, is answered by this one (RFC 9110,
+    /// section 7.8).
+    pub(super) fn asks_for_websocket(&self) -> bool {
+        has_token(&self.headers, "upgrade", "websocket")
     }
 
     /// Bytes of the body, which follow the head.

@@ -59,7 +59,7 @@ impl ServerHandshake {
             return if room < input.len() { too_long(request_bytes_max) } else { HandshakeProgress::More };
         }
         match server::Request::try_parse(&self.bytes) {
-            Ok(Some((_, request))) if !request.headers().contains_key(UPGRADE) => self.plain(before, None),
+            Ok(Some((_, request))) if !has_token(request.headers(), UPGRADE, "websocket") => self.plain(before, None),
             Ok(Some((request_bytes, request))) => match Request::new(request) {
                 Ok(request) => {
                     HandshakeProgress::Request { request: Box::new(request), consumed: request_bytes - before }
@@ -76,7 +76,7 @@ impl ServerHandshake {
     /// The request as one that asks for no upgrade; what it is refused if it is none.
     fn plain(&self, before: usize, refusal: Option<Refusal>) -> HandshakeProgress {
         match (PlainRequest::parse(&self.bytes), refusal) {
-            (Ok(Some((_, request))), Some(refusal)) if request.header(UPGRADE).is_some() => {
+            (Ok(Some((_, request))), Some(refusal)) if request.asks_for_websocket() => {
                 HandshakeProgress::Refused(refusal)
             }
             (Ok(Some((head_bytes, request))), _) => {

@@ -7,6 +7,9 @@ use wire::Answer;
 /// How long a browser may remember what a preflight was answered, in seconds.
 const PREFLIGHT_S: &str = "7200";
 
+/// The type of lines.
+const LINES: &str = "application/x-ndjson";
+
 /// What all answers to one request have in common.
 #[derive(Debug)]
 pub(super) struct Answers {
@@ -46,9 +49,14 @@ impl Answers {
         self.begin(200).with("content-type", "text/event-stream").with("x-accel-buffering", "no").head()
     }
 
+    /// The head of lines that come one by one, up to the connection's end.
+    pub(super) fn begun_lines(&self) -> Vec<u8> {
+        self.begin(200).with("content-type", LINES).with("x-accel-buffering", "no").head()
+    }
+
     /// Lines of the protocol.
     pub(super) fn lines(&self, lines: &[u8]) -> Vec<u8> {
-        self.begin(200).with("content-type", "application/x-ndjson").whole(lines)
+        self.begin(200).with("content-type", LINES).whole(lines)
     }
 
     /// What a preflight is answered: what a request may bear.
@@ -83,22 +91,7 @@ impl Answers {
 
     /// What a session that is over before it has begun, or a call whose body was not taken, comes to.
     pub(super) fn closed(&self, code: CloseCode) -> Vec<u8> {
-        let refusal = match code {
-            CloseCode::TokenExpired => Refusal::new(ErrorCode::TokenExpired, "the token has expired, refresh it"),
-            CloseCode::BadToken | CloseCode::Kicked => {
-                Refusal::new(ErrorCode::Unauthenticated, "the token is not valid here, sign in again")
-            }
-            CloseCode::TooManyConnections => {
-                Refusal::new(ErrorCode::LimitExceeded, "the account has as many devices connected as it may")
-            }
-            CloseCode::Rate => Refusal::new(ErrorCode::RateLimited, "too many commands").after_ms(1_000),
-            CloseCode::TooManyErrors => Refusal::new(ErrorCode::BadRequest, "too many lines were no requests"),
-            code => {
-                let why = format!("the node closes this for now ({}), try again", u16::from(code));
-                Refusal::new(ErrorCode::Overloaded, why).after_ms(1_000)
-            }
-        };
-        self.refusal(&refusal)
+        self.refusal(&refusal_of(code))
     }
 
     fn problem(&self, status: u16, refusal: &Refusal, header: Option<(&str, &str)>) -> Vec<u8> {
@@ -126,5 +119,28 @@ impl Answers {
             answer = answer.with(name, value);
         }
         answer.whole(&body)
+    }
+}
+
+/// What a session that is over says to who did not come to what was asked.
+pub(super) fn refusal_of(code: CloseCode) -> Refusal {
+    match code {
+        CloseCode::TokenExpired => Refusal::new(ErrorCode::TokenExpired, "the token has expired, refresh it"),
+        CloseCode::BadToken | CloseCode::Kicked | CloseCode::AccountDeleted => {
+            Refusal::new(ErrorCode::Unauthenticated, "the token is not valid here, sign in again")
+        }
+        CloseCode::TooManyConnections => {
+            Refusal::new(ErrorCode::LimitExceeded, "the account has as many devices connected as it may")
+        }
+        CloseCode::Rate => Refusal::new(ErrorCode::RateLimited, "too many commands").after_ms(1_000),
+        CloseCode::TooManyErrors => Refusal::new(ErrorCode::BadRequest, "too many lines were no requests"),
+        code if code.may_retry() => {
+            let why = format!("the node closes this for now ({}), try again", u16::from(code));
+            Refusal::new(ErrorCode::Overloaded, why).after_ms(1_000)
+        }
+        code => {
+            let why = format!("the node closes this, and would again ({})", u16::from(code));
+            Refusal::new(ErrorCode::PermissionDenied, why)
+        }
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Outcome {
     pub(super) bytes: Vec<u8>,
     /// Lines that the client says to its session.
     pub(super) says: Vec<u8>,
+    /// Bytes of the router's that wait for nobody: kept within bounds of their own.
+    pub(super) drained: u32,
     /// Whether it is over: its connection ends behind the bytes, and its session is to be told.
     pub(super) is_over: bool,
 }
@@ -89,14 +91,14 @@ impl Exchanges {
                 let due = now.mono.plus_ms(wait_ms);
                 (Purpose::Session(Encoding::Json), Kind::Poll(Poll::new(connect, follows)), Some(due))
             }
-            Begun::Call { connect, body_bytes } => {
+            Begun::Call { connect, body_bytes, continues } => {
                 if self.body_bytes + body_bytes > BODIES_BYTES_MAX {
                     let refusal = Refusal::new(ErrorCode::Overloaded, "too many bodies at once, try again later");
                     return Err(answers.refusal(&refusal.after_ms(1_000)));
                 }
                 self.body_bytes += body_bytes;
                 let due = now.mono.plus_ms(schema::limits::LOGIN_MS);
-                (Purpose::Call, Kind::Call(Call::new(connect, body_bytes)), Some(due))
+                (Purpose::Call, Kind::Call(Call::new(connect, body_bytes, continues)), Some(due))
             }
         };
         self.due.extend(due.map(|due| (due, conn)));
@@ -110,14 +112,12 @@ impl Exchanges {
     }
 
     /// The shard has taken the connection: its client says the first line.
-    pub(super) fn opened(&mut self, conn: ConnId) -> Vec<u8> {
+    pub(super) fn opened(&mut self, conn: ConnId) -> Outcome {
+        let says = |connect: &mut Vec<u8>| Outcome { says: std::mem::take(connect), ..Outcome::default() };
         match self.held.get_mut(&conn).map(|exchange| &mut exchange.kind) {
-            Some(
-                Kind::Events(Events { connect, .. })
-                | Kind::Poll(Poll { connect, .. })
-                | Kind::Call(Call { connect, .. }),
-            ) => std::mem::take(connect),
-            Some(Kind::Over) | None => Vec::new(),
+            Some(Kind::Events(Events { connect, .. }) | Kind::Poll(Poll { connect, .. })) => says(connect),
+            Some(Kind::Call(call)) => call.opened(),
+            Some(Kind::Over) | None => Outcome::default(),
         }
     }
 
@@ -135,11 +135,11 @@ impl Exchanges {
         let outcome = self.act(conn, |exchange| match &mut exchange.kind {
             Kind::Events(events) => events.said(&exchange.answers, frame),
             Kind::Poll(poll) => {
-                let outcome = poll.said(&exchange.answers, frame.payload());
+                let outcome = poll.said(&exchange.answers, frame);
                 is_ready = poll.is_ready();
                 outcome
             }
-            Kind::Call(call) => call.said(&exchange.answers, frame.payload()),
+            Kind::Call(call) => call.said(&exchange.answers, frame),
             Kind::Over => Outcome::default(),
         });
         if is_ready {
@@ -175,14 +175,17 @@ impl Exchanges {
     pub(super) fn drained(&mut self, conn: ConnId, bytes: u32) -> u32 {
         match self.held.get_mut(&conn).map(|exchange| &mut exchange.kind) {
             Some(Kind::Events(events)) => events.drained(bytes),
-            Some(Kind::Poll(_) | Kind::Call(_) | Kind::Over) | None => 0,
+            Some(Kind::Call(call)) => call.drained(bytes),
+            Some(Kind::Poll(_) | Kind::Over) | None => 0,
         }
     }
 
     /// The connection is gone. Returns whether the router has a session of it.
     pub(super) fn gone(&mut self, conn: ConnId) -> bool {
+        let is_over = self.held.get(&conn).is_some_and(|exchange| matches!(exchange.kind, Kind::Over));
         self.end(conn);
-        self.held.remove(&conn).is_none_or(|exchange| !matches!(exchange.kind, Kind::Over))
+        self.held.remove(&conn);
+        !is_over
     }
 
     /// A poll that has something to say.

@@ -1,6 +1,7 @@
 //! Polls: a session for as long as nothing happens, answered with the lines of the first turn in which something does.
 
 use schema::CloseCode;
+use wire::SharedFrame;
 
 use super::Outcome;
 use super::answer::Answers;
@@ -12,7 +13,8 @@ pub(super) struct Poll {
     pub(super) connect: Vec<u8>,
     /// The lines behind it, until it is answered.
     follows: Option<Vec<u8>>,
-    /// What it is answered, as it has come. Nothing of it has left as far as the router knows, so its budget bounds it.
+    /// What it is answered, as it has come. Of what is news nothing has left as far as the router knows, so its budget bounds
+    /// that; of answers to what the poll said there are as many as it may say.
     lines: Vec<u8>,
     /// Whether there is more than answers to what it said itself.
     is_ready: bool,
@@ -27,7 +29,8 @@ impl Poll {
         self.is_ready
     }
 
-    pub(super) fn said(&mut self, answers: &Answers, payload: &[u8]) -> Outcome {
+    pub(super) fn said(&mut self, answers: &Answers, frame: &SharedFrame) -> Outcome {
+        let payload = frame.payload();
         let mut outcome = Outcome::default();
         if let Some(follows) = self.follows.take() {
             if let Some(refusal) = refused(payload) {
@@ -39,6 +42,10 @@ impl Poll {
             self.is_ready |= Line::read(line).is_news();
             self.lines.extend_from_slice(line);
             self.lines.push(b'\n');
+        }
+        if !self.is_ready {
+            // It may wait for longer than a client may take to read.
+            outcome.drained = u32::try_from(frame.len()).expect("a frame is below 4 GB");
         }
         outcome
     }

@@ -33,8 +33,8 @@ pub(in super::super) enum Begun {
     Events { connect: Vec<u8>, follows: Vec<u8> },
     /// A poll: the same, and how long it waits.
     Poll { connect: Vec<u8>, follows: Vec<u8>, wait_ms: u64 },
-    /// A call: its `connect`, and the bytes of its body.
-    Call { connect: Vec<u8>, body_bytes: usize },
+    /// A call: its `connect`, the bytes of its body, and whether its client waits to be told that it may send that.
+    Call { connect: Vec<u8>, body_bytes: usize, continues: bool },
 }
 
 /// What a request is there for, or the whole answer to it.
@@ -75,7 +75,8 @@ fn parse(request: &PlainRequest) -> Result<Begun, Refusal> {
         if body_bytes == 0 {
             return Err(bad("the body is empty: it has the requests, a line each"));
         }
-        return Ok(Begun::Call { connect, body_bytes });
+        let continues = request.header("expect").is_some_and(|expects| expects.eq_ignore_ascii_case("100-continue"));
+        return Ok(Begun::Call { connect, body_bytes, continues });
     }
     let follows = follows(&fields)?;
     if request.path() == EVENTS_PATH {
