@@ -32,6 +32,7 @@ mod following;
 mod http1;
 mod issuers;
 mod links;
+mod names;
 mod nodes;
 mod origin;
 mod page;

@@ -15,8 +15,8 @@ use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, MessageKind, Refusal, UnixMs, UserId};
 
+use crate::names;
 use crate::problem::Problem;
-use crate::routes::names;
 use crate::shards::Shards;
 use crate::state::entropy;
 

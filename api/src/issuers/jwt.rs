@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::draw;
 use super::keys::{ALGORITHMS, Key, KeySet};
 use super::ring::{Missing, Ring};
-use crate::routes::names;
+use crate::names;
 use crate::token::TokenError;
 
 /// Bytes of what an issuer calls a user or a login: some have mail addresses or URLs.

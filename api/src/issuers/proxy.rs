@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::draw;
 use super::jwt::{is_subject, picture};
 use super::refresh::Fetched;
-use crate::routes::names;
+use crate::names;
 use crate::token::TokenError;
 
 /// How long an answer is good for at most: for so long a user may come again whom the service would not let in any more.

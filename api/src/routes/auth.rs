@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::names;
 use crate::counts::Bound;
 use crate::extract::{Caller, JsonBody, OptionalBody};
+use crate::names;
 use crate::password::Secret;
 use crate::problem::{Answer, Problem};
 use crate::proxy;

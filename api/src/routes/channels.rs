@@ -17,10 +17,10 @@ use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, Use
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::names;
 use super::paging::{Next, PageQuery};
 use super::users::Profile;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery, idempotency_key};
+use crate::names;
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::{Api, entropy, unexpected};

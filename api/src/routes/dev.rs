@@ -15,8 +15,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::auth::{self, Tokens};
-use super::names;
 use crate::extract::JsonBody;
+use crate::names;
 use crate::origin::host;
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;

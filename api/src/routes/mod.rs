@@ -17,7 +17,6 @@ mod links;
 mod members;
 mod mentions;
 mod messages;
-pub(crate) mod names;
 mod notifications;
 pub(crate) mod openapi;
 mod paging;

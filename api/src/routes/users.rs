@@ -10,8 +10,8 @@ use schema::{ErrorCode, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::names;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
+use crate::names;
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::Api;

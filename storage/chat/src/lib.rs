@@ -13,7 +13,7 @@
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
-//! imports      history of other chats, with its times
+//! imports      history of other chats, with its times                    erasure    what is left of an account that is erased
 //! clock        the time that upkeep goes by                               share      which node does what of upkeep
 //! hooks        what applications' servers are told of all that happens
 //! ```
@@ -28,6 +28,7 @@ pub mod clock;
 mod content;
 pub mod dedup;
 pub mod devices;
+pub mod erasure;
 mod fields;
 pub mod history;
 pub mod hooks;

@@ -18,11 +18,11 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::super::members::{Member, MemberPage};
-use super::super::names;
 use super::super::paging::{self, PageQuery, Person};
 use super::users::check_not_ours;
 use super::{Backend, Named, Refused, check_length, each, no_such_user};
 use crate::extract::{JsonBody, UrlPath, UrlQuery, idempotency_key};
+use crate::names;
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::{entropy, unexpected};

@@ -6,7 +6,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use chat::accounts::{self, Change, Put};
-use chat::{channels, devices};
+use chat::{channels, devices, erasure};
 use kv::Engine;
 use schema::mesh::Kicked;
 use schema::op::ChannelKind;
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::auth::{self, Tokens};
-use super::super::names;
 use super::{Backend, Named, each, no_such_user};
 use crate::extract::{JsonBody, OptionalBody, UrlPath};
 use crate::issuers::picture;
+use crate::names;
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::{Api, entropy};
@@ -210,7 +210,7 @@ async fn erase<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Result<bo
     for left in each(groups, leave).await {
         left?;
     }
-    Ok(accounts::erase(&api.engine, user).await?)
+    Ok(erasure::erase(&api.engine, user).await?)
 }
 
 #[utoipa::path(

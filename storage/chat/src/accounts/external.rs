@@ -223,7 +223,7 @@ fn say<T: Transaction>(tx: &mut T, user: UserId, before: UserRecord, external: &
 }
 
 /// By what the row of a name is found.
-pub(super) fn name_hash(namespace: &str, subject: &str) -> [u8; 32] {
+pub(crate) fn name_hash(namespace: &str, subject: &str) -> [u8; 32] {
     hash(&[namespace, subject])
 }
 
