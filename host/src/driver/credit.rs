@@ -6,19 +6,28 @@ use std::collections::VecDeque;
 
 /// What was sent and has not left, in its order: its bytes, and those of the router's that have left once it has.
 #[derive(Debug, Default)]
-pub(super) struct Credit(VecDeque<(u32, u32)>);
+pub(super) struct Credit {
+    queued: VecDeque<(u32, u32)>,
+    unsent_bytes: usize,
+}
 
 impl Credit {
     /// So many bytes were sent for so many of the router's, or for none of them.
     pub(super) fn sent(&mut self, sent_bytes: usize, of_bytes: usize) {
         let narrow = |bytes| u32::try_from(bytes).expect("a frame is below 4 GB: messages are below 2 MB");
-        self.0.push_back((narrow(sent_bytes), narrow(of_bytes)));
+        self.queued.push_back((narrow(sent_bytes), narrow(of_bytes)));
+        self.unsent_bytes += sent_bytes;
+    }
+
+    /// Bytes that were sent and have not left.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
     }
 
     /// So many more of the router's leave with what was sent last. They have left already if nothing is queued: returns
     /// whether something is.
     pub(super) fn join(&mut self, of_bytes: u32) -> bool {
-        self.0.back_mut().is_some_and(|(_, of)| {
+        self.queued.back_mut().is_some_and(|(_, of)| {
             *of += of_bytes;
             true
         })
@@ -27,8 +36,9 @@ impl Credit {
     /// So many bytes have left. Returns the router's among them.
     pub(super) fn left(&mut self, mut bytes: u32) -> u32 {
         let mut of_bytes = 0;
-        while let Some((sent, of)) = self.0.front_mut() {
+        while let Some((sent, of)) = self.queued.front_mut() {
             if bytes < *sent {
+                self.unsent_bytes -= bytes as usize;
                 // Its share, so that a long frame which leaves slowly is seen to leave.
                 let share = u64::from(*of) * u64::from(bytes) / u64::from(*sent);
                 let share = u32::try_from(share).expect("a share is at most the whole");
@@ -36,11 +46,12 @@ impl Credit {
                 return of_bytes + share;
             }
             bytes -= *sent;
+            self.unsent_bytes -= *sent as usize;
             of_bytes += *of;
-            self.0.pop_front();
+            self.queued.pop_front();
         }
         // An idle connection holds no memory for what a long page once had queued.
-        self.0 = VecDeque::new();
+        self.queued = VecDeque::new();
         of_bytes
     }
 }
@@ -54,10 +65,13 @@ mod tests {
         let check = |sent: &[(usize, usize)], left: &[(u32, u32)]| {
             let mut credit = Credit::default();
             sent.iter().for_each(|&(sent_bytes, of_bytes)| credit.sent(sent_bytes, of_bytes));
+            let mut unsent_bytes: usize = sent.iter().map(|&(sent_bytes, _)| sent_bytes).sum();
             for &(bytes, of_bytes) in left {
                 assert_eq!(credit.left(bytes), of_bytes, "{bytes} of {sent:?}");
+                unsent_bytes -= bytes as usize;
+                assert_eq!(credit.unsent_bytes(), unsent_bytes, "{bytes} of {sent:?}");
             }
-            assert!(credit.0.is_empty(), "{:?} of {sent:?}", credit.0);
+            assert!(credit.queued.is_empty(), "{:?} of {sent:?}", credit.queued);
         };
         check(&[(30, 10)], &[(15, 5), (14, 4), (1, 1)]);
         check(&[(30, 10), (3, 0), (50, 30)], &[(40, 14), (43, 26)]);

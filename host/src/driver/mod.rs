@@ -378,7 +378,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             }
             return;
         }
-        let bytes = self.stomp.drained(conn, bytes);
+        let bytes = self.stomp.drained(conn, self.now, bytes);
         self.input(Input::Drained { conn, bytes });
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use router::ConnId;
-use schema::limits::PARTIAL_BYTES_MAX;
+use schema::limits::{OUTBOUND_BYTES_MAX, PARTIAL_BYTES_MAX};
 use schema::{CloseCode, Encoding, Instant, Now, ServerFrame};
 use stomp::{Output, Session, Version};
 use wire::{Opcode, SharedFrame};
@@ -16,6 +16,9 @@ use super::credit::Credit;
 
 /// Bytes of a frame that is kept as it was read: a message of usual size, not a page of history.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of frames that have not left at which the socket is not read. The shard knows those alone that are answers of
+/// its own: a client that has others made, and does not read them, would otherwise have them queued without a bound.
+const UNSENT_BYTES_TARGET: usize = OUTBOUND_BYTES_MAX as usize / 2;
 
 /// The subprotocol of the newest version of STOMP that is offered.
 pub(super) fn subprotocol(offered: &[&str]) -> Option<&'static str> {
@@ -65,6 +68,15 @@ struct Speaker {
     is_wanted: bool,
     /// Whether it is read: if the translator has room, too.
     reads_on: bool,
+}
+
+impl Speaker {
+    /// Queues a frame of the translator.
+    fn send(&mut self, bytes: &[u8]) -> StompOutput {
+        let frame = SharedFrame::copied(Opcode::Text, bytes);
+        self.queued.sent(frame.len(), 0);
+        StompOutput::Send(frame)
+    }
 }
 
 impl Edge {
@@ -180,8 +192,13 @@ impl Edge {
 
     /// Bytes have left the socket. Returns how many of the shard's left with them; all, of a connection that does not
     /// speak STOMP.
-    pub(super) fn drained(&mut self, conn: ConnId, bytes: u32) -> u32 {
-        self.speakers.get_mut(&conn).map_or(bytes, |speaker| speaker.queued.left(bytes))
+    pub(super) fn drained(&mut self, conn: ConnId, now: Now, bytes: u32) -> u32 {
+        let Some(speaker) = self.speakers.get_mut(&conn) else { return bytes };
+        let of_bytes = speaker.queued.left(bytes);
+        if !speaker.reads_on {
+            self.with(conn, now, |_, _| {});
+        }
+        of_bytes
     }
 
     /// Calls a translator, lists what it came to, and when it wants to be called again.
@@ -197,11 +214,7 @@ impl Edge {
                     }
                     Encoding::Json.put_request(&request, &mut lines);
                 }
-                Output::Send(bytes) => {
-                    let frame = SharedFrame::copied(Opcode::Text, &bytes);
-                    speaker.queued.sent(frame.len(), 0);
-                    self.outputs.push_back((conn, StompOutput::Send(frame)));
-                }
+                Output::Send(bytes) => self.outputs.push_back((conn, speaker.send(&bytes))),
                 Output::Close(code) => self.outputs.push_back((conn, StompOutput::Close(code))),
             }
         }
@@ -211,7 +224,21 @@ impl Edge {
                 self.outputs.push_back((conn, StompOutput::Drained(bytes)));
             }
         }
-        let reads_on = speaker.is_wanted && speaker.session.has_room(speaker.reads_on);
+        // Frames of the shard's count here too, as long as what they became.
+        let unsent_bytes = speaker.queued.unsent_bytes();
+        if unsent_bytes > OUTBOUND_BYTES_MAX as usize && !speaker.session.is_over() {
+            speaker.session.closing(now, CloseCode::Slow, &mut self.translated);
+            for output in self.translated.drain(..) {
+                let Output::Send(bytes) = output else {
+                    unreachable!("a session that is closed says why, and no more")
+                };
+                self.outputs.push_back((conn, speaker.send(&bytes)));
+            }
+            self.outputs.push_back((conn, StompOutput::Close(CloseCode::Slow)));
+        }
+        let unsent_bytes_max = if speaker.reads_on { UNSENT_BYTES_TARGET } else { UNSENT_BYTES_TARGET / 2 };
+        let has_room = speaker.session.has_room(speaker.reads_on) && unsent_bytes < unsent_bytes_max;
+        let reads_on = speaker.is_wanted && has_room;
         if reads_on != speaker.reads_on {
             speaker.reads_on = reads_on;
             speaker.session.reads(now, reads_on);
@@ -284,7 +311,7 @@ mod tests {
                     ("left", bytes) => {
                         let bytes = bytes.parse().unwrap_or(self.socket);
                         self.socket -= bytes;
-                        self.shard -= self.edge.drained(CONN, bytes as u32) as usize;
+                        self.shard -= self.edge.drained(CONN, self.now(), bytes as u32) as usize;
                     }
                     ("deaf", _) => assert!(!self.edge.reads(CONN, self.now(), false)),
                     ("hears", _) => assert!(!self.edge.reads(CONN, self.now(), true)),
@@ -360,6 +387,32 @@ mod tests {
         table.check(&[&long], "asks stops 0 0");
         table.check(&["deaf", "hears"], "0 0");
         table.check(&[r#"< {"id":2,"send":{"seq":8,"sent_ms":99,"duplicate":false}}"#], "reads 0 0");
+    }
+
+    /// RECEIPTs of what is done here are no frames of the shard's: it does not count them.
+    #[test]
+    fn a_client_that_does_not_read_is_not_read() {
+        let receipt = "r".repeat(15 * 1024);
+        let (begin, abort) = (format!("> BEGIN transaction:t receipt:{receipt}"), "> ABORT transaction:t");
+        let mut table = Table::connected("");
+        for _ in 0..68 {
+            table.check(&[&begin, abort], "says 1 0");
+        }
+        table.check(&[&begin, abort], "says stops 1 0");
+        let half = table.socket / 2;
+        table.check(&[&format!("left {}", half - 10_000)], "1 0");
+        table.check(&["left 30000"], "reads 1 0");
+        // What was read already is answered, up to the limit of every session.
+        table.check(&["left"], "0 0");
+        for _ in 0..68 {
+            table.check(&[&begin, abort], "says 1 0");
+        }
+        table.check(&[&begin, abort], "says stops 1 0");
+        for _ in 69..136 {
+            table.check(&[&begin, abort], "says 1 0");
+        }
+        table.check(&[&begin, abort], "says says closes 1 0");
+        table.check(&[&begin, abort, "+60000"], "1 0");
     }
 
     #[test]
