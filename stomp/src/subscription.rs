@@ -29,8 +29,19 @@ pub(crate) struct Subscription {
     pub(crate) unacked: Unacked,
     pub(crate) marks: Marks,
     place: Place,
-    /// The receipt of its SUBSCRIBE, and until when a refusal for now is not told, while it is refused.
-    refused: Option<(Option<String>, Instant)>,
+    /// Until its channel is open.
+    opening: Option<Box<Opening>>,
+}
+
+/// The way of a subscription to an open channel.
+#[derive(Debug, Default)]
+struct Opening {
+    /// The receipt of its SUBSCRIBE.
+    receipt: Option<String>,
+    /// The subscription whose `open` is under way for it: of two of one channel the server would refuse the first.
+    asked_by: Option<u32>,
+    /// Until when a refusal for now is not told, once there was one.
+    until: Option<Instant>,
 }
 
 /// The way of the read mark of one subscription: one `mark` is under way at a time.
@@ -43,6 +54,7 @@ pub(crate) struct Marks {
     again_at: Option<Instant>,
     /// Receipts of ACKs, each due when the mark is where it was to move.
     receipts: VecDeque<(Seq, String)>,
+    receipt_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -52,6 +64,8 @@ struct Place {
     last: Option<Seq>,
     /// The newest message that is known of.
     head: Seq,
+    /// The earliest message to which something happened while a page was under way that may be older.
+    changed_from: Option<Seq>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -74,8 +88,8 @@ enum Step {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Nothing,
-    /// The channel to be opened again, with the receipt of its SUBSCRIBE.
-    Open(Option<String>),
+    /// The channel to be opened.
+    Open,
     /// A page of history after this seq.
     Read(Seq),
 }
@@ -88,32 +102,63 @@ impl Subscription {
         after: Option<Seq>,
         all_events: bool,
     ) -> Self {
-        let place = Place { step: Step::Opening, last: after, head: Seq::ZERO };
+        let place = Place { step: Step::Opening, last: after, head: Seq::ZERO, changed_from: None };
         let id = id.map(Box::from);
-        Self { id, number, destination, all_events, unacked, marks: Marks::default(), place, refused: None }
+        Self { id, number, destination, all_events, unacked, marks: Marks::default(), place, opening: None }
     }
 
-    /// The channel cannot be opened now. Returns the receipt once that has gone on for too long.
+    /// Its channel is to be opened, and its SUBSCRIBE had this receipt.
+    pub(crate) fn opens(&mut self, receipt: Option<String>) {
+        self.opening = Some(Box::new(Opening { receipt, ..Opening::default() }));
+    }
+
+    /// The channel is open no more, or perhaps, since an `open` of another subscription was refused. What comes meanwhile is
+    /// read from history.
+    pub(crate) fn opens_again(&mut self, now: Instant) {
+        self.opening = Some(Box::default());
+        self.place.step = Step::OpenAgain(now.plus_ms(AGAIN_MS));
+    }
+
+    /// Whether its channel is not open yet.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// The subscription whose `open` is under way for it, if one is.
+    pub(crate) fn open_asked_by(&self) -> Option<u32> {
+        self.opening.as_ref()?.asked_by
+    }
+
+    /// The `open` of this subscription is under way for it.
+    pub(crate) fn open_asked(&mut self, by: u32) {
+        if let Some(opening) = &mut self.opening {
+            opening.asked_by = Some(by);
+        }
+    }
+
+    /// The channel cannot be opened; for now only, if `temporary`. Returns the receipt once it is over.
     pub(crate) fn open_failed(
         &mut self,
         now: Instant,
-        receipt: Option<String>,
+        temporary: bool,
         retry_after_ms: u32,
     ) -> Result<(), Option<String>> {
-        let (_, until) = self.refused.take().unwrap_or((None, now.plus_ms(OPENED_AGAIN_MS)));
-        if until <= now {
-            return Err(receipt);
+        let opening = self.opening.get_or_insert_default();
+        opening.asked_by = None;
+        let until = *opening.until.get_or_insert(now.plus_ms(OPENED_AGAIN_MS));
+        if !temporary || until <= now {
+            return Err(opening.receipt.take());
         }
-        self.refused = Some((receipt, until));
         let ms = if retry_after_ms == 0 { AGAIN_MS } else { retry_after_ms.into() };
         self.place.step = Step::OpenAgain(now.plus_ms(ms));
         Ok(())
     }
 
-    /// The channel may be read, and has this head.
-    pub(crate) fn opened(&mut self, head: Seq) -> Next {
+    /// The channel may be read, and has this head. Returns the receipt that is due.
+    pub(crate) fn opened(&mut self, head: Seq) -> (Option<String>, Next) {
+        let receipt = self.opening.take().and_then(|opening| opening.receipt);
         self.place.head = self.place.head.max(head);
-        self.go_on()
+        (receipt, self.go_on())
     }
 
     /// A channel is known to have grown, without a push of what came.
@@ -136,7 +181,19 @@ impl Subscription {
 
     /// A message of a page of history. Returns whether it is to be given to the client.
     pub(crate) fn read(&mut self, seq: Seq) -> bool {
-        self.place.step == Step::Reading && self.give(seq)
+        let is_fresh = self.place.changed_from.is_none_or(|changed| seq < changed);
+        self.place.step == Step::Reading && is_fresh && self.give(seq)
+    }
+
+    /// Something happened to a message. Returns whether that is news: the client has the message. Where a page is under way
+    /// that may be older, it is read again from there on.
+    pub(crate) fn changed(&mut self, seq: Seq) -> bool {
+        let place = &mut self.place;
+        let is_given = place.last.is_none_or(|last| seq <= last);
+        if !is_given && place.step == Step::Reading {
+            place.changed_from = Some(place.changed_from.map_or(seq, |earlier| earlier.min(seq)));
+        }
+        is_given
     }
 
     fn give(&mut self, seq: Seq) -> bool {
@@ -151,14 +208,22 @@ impl Subscription {
         true
     }
 
-    /// A page that was asked for after this seq is through.
-    pub(crate) fn page_read(&mut self, after: Seq, more: bool) -> Next {
-        if self.place.step != Step::Reading {
+    /// A page that was asked for after this seq is through, read when the channel had that head.
+    pub(crate) fn page_read(&mut self, now: Instant, after: Seq, (head, more): (Seq, bool)) -> Next {
+        let place = &mut self.place;
+        if place.step != Step::Reading {
             return Next::Nothing;
         }
-        if !more && self.place.last == Some(after) {
-            // What is left is nothing that this user may read.
-            self.place.last = Some(self.place.head.max(after));
+        let changed_from = place.changed_from.take();
+        place.head = place.head.max(head);
+        if !more && changed_from.is_none_or(|changed| changed > head) {
+            // Up to the head as it was read, and no further, what is left is nothing that this user may read.
+            place.last = place.last.max(Some(head));
+        }
+        if place.last <= Some(after) && place.last < Some(place.head) && changed_from.is_none() {
+            // A store that gets no further is left alone for a while.
+            place.step = Step::Waiting(now.plus_ms(AGAIN_MS));
+            return Next::Nothing;
         }
         self.go_on()
     }
@@ -182,7 +247,7 @@ impl Subscription {
             Step::Waiting(at) if at <= now => self.go_on(),
             Step::OpenAgain(at) if at <= now => {
                 self.place.step = Step::Opening;
-                Next::Open(self.refused.as_mut().and_then(|(receipt, _)| receipt.take()))
+                Next::Open
             }
             Step::Waiting(_) | Step::OpenAgain(_) | Step::Opening | Step::Live | Step::Reading | Step::Full => {
                 Next::Nothing
@@ -198,21 +263,19 @@ impl Subscription {
         page.into_iter().chain(self.marks.again_at).min()
     }
 
-    /// Whether a change of this message is news: the client has the message.
-    pub(crate) fn has_given(&self, seq: Seq) -> bool {
-        self.place.last.is_none_or(|last| seq <= last)
-    }
-
     fn go_on(&mut self) -> Next {
-        match self.place.last {
-            Some(last) if last < self.place.head => {
-                self.place.step = Step::Reading;
-                Next::Read(last)
-            }
-            Some(_) | None => {
-                self.place.step = Step::Live;
-                Next::Nothing
-            }
+        let place = &mut self.place;
+        // Where nothing was given yet, what was there when the channel was opened is not wanted.
+        let last = *place.last.get_or_insert(place.head);
+        if self.unacked.is_full() {
+            place.step = Step::Full;
+            Next::Nothing
+        } else if last < place.head {
+            place.step = Step::Reading;
+            Next::Read(last)
+        } else {
+            place.step = Step::Live;
+            Next::Nothing
         }
     }
 }
@@ -226,8 +289,18 @@ impl Marks {
         if seq <= self.sent && !self.is_under_way {
             return Some(receipt);
         }
+        self.receipt_bytes += receipt_bytes(&receipt);
         self.receipts.push_back((seq, receipt));
         None
+    }
+
+    /// Memory of the receipts that wait.
+    pub(crate) fn receipt_bytes(&self) -> usize {
+        self.receipt_bytes
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.again_at
     }
 
     /// The mark to be sent now, if one is.
@@ -246,7 +319,9 @@ impl Marks {
     pub(crate) fn moved(&mut self) -> Vec<String> {
         self.is_under_way = false;
         let due = self.receipts.iter().take_while(|(seq, _)| *seq <= self.sent).count();
-        self.receipts.drain(..due).map(|(_, receipt)| receipt).collect()
+        let due: Vec<String> = self.receipts.drain(..due).map(|(_, receipt)| receipt).collect();
+        self.receipt_bytes -= due.iter().map(|receipt| receipt_bytes(receipt)).sum::<usize>();
+        due
     }
 
     /// It could not be moved now.
@@ -261,4 +336,9 @@ impl Marks {
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_under_way && self.wanted <= self.sent
     }
+}
+
+/// Memory of a receipt that waits.
+pub(crate) fn receipt_bytes(receipt: &str) -> usize {
+    size_of::<(Seq, String)>() + receipt.len()
 }

@@ -239,3 +239,43 @@ fn a_large_channel_is_replayed_and_followed() {
     raw.say("UNSUBSCRIBE\nid:0\nreceipt:gone\n\n\0");
     assert_eq!(raw.next(), Ok("RECEIPT\nreceipt-id:gone\n\n\0".to_owned()));
 }
+
+/// Of a large channel the node tells a session from its last `open` on, and refuses one behind which another comes.
+#[test]
+fn two_subscriptions_of_a_large_channel_miss_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (_, ann) = node.sign_up("ann");
+    let channel = node.channel(&ann, &json!({"kind": "large", "title": "all", "history": "all"}));
+    let mut sender = node.connect(&ann, "json");
+    let mut send = |seq: u64| {
+        let sent = sender.send(&channel, &client_msg_id(seq), &format!("body {seq}"));
+        assert_eq!(sent["send"]["seq"], json!(seq), "{sent}");
+    };
+    let mut raw = Raw::connected(&node, &ann, "");
+    let subscribe =
+        |id: &str| format!("SUBSCRIBE\nid:{id}\ndestination:/channel/{channel}\nreceipt:{id}\nx-after-seq:0\n\n\0");
+    raw.say(&format!("{}{}", subscribe("s"), subscribe("t")));
+    for id in ["s", "t"] {
+        assert_eq!(raw.next(), Ok(format!("RECEIPT\nreceipt-id:{id}\n\n\0")));
+    }
+    // A third and a fourth come while messages do.
+    for seq in 1..=60 {
+        send(seq);
+        match seq {
+            20 => raw.say(&subscribe("u")),
+            40 => raw.say(&subscribe("v")),
+            _ => {}
+        }
+    }
+    let mut given: [Vec<u64>; 4] = Default::default();
+    while given.iter().any(|given| given.len() < 60) {
+        let said = raw.next().expect("a frame");
+        let header = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        if let Some(id) = header("subscription") {
+            let of = ["s", "t", "u", "v"].iter().position(|known| *known == id).expect("a subscription");
+            given[of].push(header("x-seq").expect("a seq").parse().expect("a number"));
+            assert_eq!(given[of].last(), Some(&(given[of].len() as u64)), "{id}: {said}");
+        }
+    }
+}

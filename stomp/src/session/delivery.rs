@@ -43,7 +43,8 @@ impl Session {
                     false
                 }
                 (Destination::Channel(of), _) => {
-                    let is_news = changed(&push).is_none_or(|seq| subscription.has_given(seq));
+                    let is_news =
+                        changed(&push).is_none_or(|seq| !subscription.all_events || subscription.changed(seq));
                     subscription.all_events && channel == Some(of) && is_news
                 }
                 (Destination::Inbox, _) => is_of_inbox(&push),

@@ -1,30 +1,30 @@
 //! One STOMP connection, as a session of the client protocol.
 //!
 //! Owns the frames' order and what waits for replies. `login` gets it to its account, `sends` and `acks` change channels,
-//! `subscribing` begins and ends subscriptions, `delivery` writes what they are given. A reply or push is one of the JSON
+//! `subscribing` begins and ends subscriptions, `delivery` writes what they are given, `repeats` asks again. A reply or push is one of the JSON
 //! protocol, whose admission, budgets and cursors are those of every session: here is nothing that it could not do
 //! by JSON. Every frame is carried out or answered by an ERROR, after which the connection ends (I12).
 
 mod acks;
 mod delivery;
 mod login;
+mod repeats;
 mod sends;
 mod subscribing;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use schema::command::{ErrorReply, Send};
-use schema::{
-    ChannelId, CloseCode, Command, ErrorCode, Instant, Now, Push, Refusal, Reply, Request, Seq, ServerFrame, UserId,
-};
+use schema::{ChannelId, CloseCode, Command, ErrorCode, Instant, Now, Push, Refusal, Reply, Request, Seq, ServerFrame};
 
 use crate::decode::{Decoder, Fault};
 use crate::frame::{Frame, FrameWriter, Verb, Version};
 use crate::heartbeat::Heartbeats;
-use crate::subscription::Subscription;
+use crate::subscription::{Marks, Subscription};
 use crate::transaction::Transactions;
 
 use login::Login;
+use repeats::{Repeated, Repeats, Watch};
 use sends::{MessageIds, Sends, Unsent};
 
 /// Time that the rest of a frame may take.
@@ -58,6 +58,10 @@ pub struct Session {
     next_id: u32,
     subscriptions: Vec<Subscription>,
     next_subscription: u32,
+    /// The ways of the read marks of subscriptions that are over, by their numbers.
+    left: Vec<(u32, ChannelId, Marks)>,
+    watch: Watch,
+    repeats: Repeats,
     transactions: Transactions,
     sends: Sends,
     /// Receipts that wait until all that came before is done.
@@ -86,21 +90,13 @@ enum Stage {
 #[derive(Debug)]
 enum Pending {
     Connect,
-    Refresh {
-        receipt: Option<String>,
-    },
+    Repeated(Box<Repeated>),
     /// The number of a SEND among those of the session, and what it bore.
     Send(Box<(u64, Unsent)>),
+    /// Of this subscription, and of those of its channel that were to be opened meanwhile.
     Open {
         number: u32,
-        receipt: Option<String>,
-    },
-    Close {
-        receipt: Option<String>,
-    },
-    Watch {
-        number: u32,
-        receipt: Option<String>,
+        channel_id: ChannelId,
     },
     History {
         number: u32,
@@ -136,6 +132,9 @@ impl Session {
             next_id: 1,
             subscriptions: Vec::new(),
             next_subscription: 1,
+            left: Vec::new(),
+            watch: Watch::default(),
+            repeats: Repeats::default(),
             transactions: Transactions::default(),
             sends: Sends::default(),
             barriers: VecDeque::new(),
@@ -154,6 +153,12 @@ impl Session {
     #[must_use]
     pub fn is_holding(&self) -> bool {
         matches!(&self.stage, Stage::Live { held: Some(_) })
+    }
+
+    /// Whether nothing counts any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
     }
 
     /// Whether there is room for more of the client's messages. The driver reads the socket only then.
@@ -272,10 +277,12 @@ impl Session {
     /// Answers what waited for earlier requests, once they are answered.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
         while let Some(barrier) = self.barriers.front() {
-            let is_refreshed = |pending: &Pending| !matches!(pending, Pending::Refresh { .. });
-            let requests = self.pending.range(..=barrier.requests).all(|(_, pending)| is_refreshed(pending));
-            let marks = self.subscriptions.iter().all(|subscription| subscription.marks.is_idle());
-            if !requests || !marks || !self.sends.are_done(barrier.sends) {
+            // What the server asks of the session itself is no request of the client's.
+            let is_done = |pending: &Pending| matches!(pending, Pending::Repeated(of) if !of.holds_barriers());
+            let requests = self.pending.range(..=barrier.requests).all(|(_, pending)| is_done(pending));
+            let marks = self.left.is_empty() && self.subscriptions.iter().all(|found| found.marks.is_idle());
+            let is_idle = requests && marks && self.watch.is_idle() && !self.repeats.hold_barriers();
+            if !is_idle || !self.sends.are_done(barrier.sends) {
                 return;
             }
             let Barrier { receipt, leaves, .. } = self.barriers.pop_front().expect("there is a first");
@@ -313,14 +320,13 @@ impl Session {
                 self.sent(now, (send.0, &send.1), (seq, sent_ms, duplicate), out);
             }
             (Pending::Send(send), Err(error)) => self.send_refused(now, send.0, send.1, &error, out),
-            (Pending::Refresh { receipt }, Ok(Reply::Refresh { .. })) => self.receipt(now, receipt.as_deref(), out),
-            (Pending::Open { number, receipt }, Ok(Reply::Open(opened))) => {
-                self.opened(now, number, opened.head_seq, receipt.as_deref(), out);
+            (Pending::Repeated(repeated), Ok(reply)) => self.repeated_done(now, *repeated, &reply, out),
+            (Pending::Repeated(repeated), Err(error)) => self.repeated_refused(now, repeated, &error, out),
+            (Pending::Open { number, channel_id }, Ok(Reply::Open(opened))) => {
+                self.opened(now, (number, channel_id), opened.head_seq, out);
             }
-            (Pending::Open { number, receipt }, Err(error)) => self.open_refused(now, number, receipt, &error, out),
-            (Pending::Close { receipt }, Ok(Reply::Close {})) => self.receipt(now, receipt.as_deref(), out),
-            (Pending::Watch { number, receipt }, Ok(Reply::PresenceWatch { entries })) => {
-                self.watched(now, number, &entries, receipt.as_deref(), out);
+            (Pending::Open { number, channel_id }, Err(error)) => {
+                self.open_refused(now, (number, channel_id), &error, out);
             }
             (Pending::History { number, after }, Ok(Reply::History(page))) => {
                 self.page_read(now, (number, after), &page, out);
@@ -332,23 +338,9 @@ impl Session {
             }
             (Pending::Mark { number }, Ok(Reply::Mark { .. })) => self.marked(now, number, out),
             (Pending::Mark { number }, Err(error)) if error.temporary => {
-                if let Some(subscription) = self.subscription_mut(number) {
-                    subscription.marks.failed(now.mono, error.retry_after_ms);
-                }
+                self.mark_failed(now, number, error.retry_after_ms);
             }
-            (pending, Err(error)) => {
-                let receipt = match &pending {
-                    Pending::Refresh { receipt } | Pending::Close { receipt } | Pending::Watch { receipt, .. } => {
-                        receipt.as_deref()
-                    }
-                    Pending::Connect
-                    | Pending::Send(_)
-                    | Pending::Open { .. }
-                    | Pending::History { .. }
-                    | Pending::Mark { .. } => None,
-                };
-                self.fail(now, &error, receipt, out);
-            }
+            (Pending::History { .. } | Pending::Mark { .. }, Err(error)) => self.fail(now, &error, None, out),
             (pending, Ok(reply)) => unreachable!("{pending:?} was answered by {reply:?}"),
         }
     }
@@ -389,6 +381,8 @@ impl Session {
             Stage::Live { .. } => {
                 self.send_again(now, out);
                 self.tick_subscriptions(now, out);
+                self.tick_left(now, out);
+                self.repeat(now, out);
                 if matches!(self.stage, Stage::Over) {
                     return;
                 }
@@ -413,10 +407,17 @@ impl Session {
             Stage::Connecting(login) => login.again_at,
             Stage::Live { held: Some(held) } => Some(held.1),
         };
-        let subscriptions = self.subscriptions.iter().filter_map(Subscription::due);
+        let left = self.left.iter().filter_map(|(_, _, marks)| marks.due());
+        let subscriptions = self.subscriptions.iter().filter_map(Subscription::due).chain(left);
         let beats = [self.heartbeats.send_at(), self.heartbeats.lapse_at()].into_iter().flatten();
         let amid = self.amid_since.map(|since| since.plus_ms(FRAME_MS));
-        own.into_iter().chain(self.sends.due()).chain(subscriptions).chain(beats).chain(amid).min()
+        own.into_iter()
+            .chain(self.sends.due())
+            .chain(self.repeats.due())
+            .chain(subscriptions)
+            .chain(beats)
+            .chain(amid)
+            .min()
     }
 
     /// A request of the client, under a number of this session.

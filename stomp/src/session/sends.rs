@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schema::command::ErrorReply;
+use schema::limits::UNANSWERED_MAX;
 use schema::message::{MessageKind, no_mentions};
 use schema::{ClientMsgId, Command, DeviceId, ErrorCode, Instant, Now, Refusal, Seq, SessionId, UnixMs, UserId};
 
 use crate::destination::Destination;
 use crate::frame::{Frame, FrameWriter, Verb};
 
+use super::repeats::{Repeatable, Repeated};
 use super::{Outputs, Pending, Send, Session, parsed, required};
 
 /// How long a message that is refused for now is sent again.
@@ -36,8 +38,10 @@ pub(super) struct Sends {
     next: u64,
     /// Those that the server was asked for and has not answered.
     in_flight: BTreeSet<u64>,
-    /// Those that wait: refused for now, or behind one that was.
+    /// Those that wait: refused for now, behind one that was, or behind as many as the server takes without an answer.
     waiting: BTreeMap<u64, Unsent>,
+    /// Whether one of these was refused.
+    are_refused: bool,
     /// When these are sent.
     again_at: Option<Instant>,
     bytes: usize,
@@ -48,8 +52,8 @@ pub(super) struct Sends {
 pub(super) struct Unsent {
     send: Send,
     receipt: Option<String>,
-    /// When its refusal is told.
-    until: Instant,
+    /// When its refusal is told, once it was refused.
+    until: Option<Instant>,
 }
 
 impl Unsent {
@@ -148,11 +152,11 @@ impl Session {
                     mentions: mentions(frame)?,
                     kind: MessageKind::default(),
                 };
-                let unsent = Unsent { send, receipt, until: now.mono.plus_ms(SENT_AGAIN_MS) };
+                let unsent = Unsent { send, receipt, until: None };
                 self.sends.next += 1;
                 self.sends.bytes += unsent.bytes();
                 let number = self.sends.next;
-                if self.sends.waiting.is_empty() {
+                if self.sends.waiting.is_empty() && self.sends.in_flight.len() < UNANSWERED_MAX as usize {
                     self.ask_send(number, unsent, out);
                 } else {
                     self.sends.waiting.insert(number, unsent);
@@ -160,7 +164,7 @@ impl Session {
             }
             Destination::Refresh => {
                 let token = body.trim().to_owned();
-                self.ask(Command::Refresh { token }, Pending::Refresh { receipt }, out);
+                self.ask_repeated(Repeated::new(Repeatable::Refresh(token), receipt), out);
             }
             Destination::Inbox | Destination::Presence(_) => {
                 return Err(Refusal::new(ErrorCode::BadRequest, format!("nothing can be sent to {destination}")));
@@ -202,29 +206,34 @@ impl Session {
         &mut self,
         now: Now,
         number: u64,
-        unsent: Unsent,
+        mut unsent: Unsent,
         error: &ErrorReply,
         out: &mut Outputs,
     ) {
         self.sends.answered(number);
-        if !error.temporary || unsent.until <= now.mono {
+        let until = *unsent.until.get_or_insert(now.mono.plus_ms(SENT_AGAIN_MS));
+        if !error.temporary || until <= now.mono {
             return self.fail(now, error, unsent.receipt.as_deref(), out);
         }
         let ms = if error.retry_after_ms == 0 { AGAIN_MS } else { error.retry_after_ms.into() };
         self.sends.again_at = self.sends.again_at.max(Some(now.mono.plus_ms(ms)));
         self.sends.waiting.insert(number, unsent);
+        self.sends.are_refused = true;
         self.send_again(now, out);
     }
 
-    /// Sends what waits, once all that is under way is answered: a message that is refused then goes before later ones.
+    /// Sends what waits. If some of it was refused, once all that is under way is answered: a message that is refused then
+    /// goes before later ones.
     pub(super) fn send_again(&mut self, now: Now, out: &mut Outputs) {
-        if !self.sends.in_flight.is_empty() || self.sends.again_at.is_some_and(|at| at > now.mono) {
+        let under_way = self.sends.in_flight.len();
+        if self.sends.are_refused && under_way > 0 || self.sends.again_at.is_some_and(|at| at > now.mono) {
             return;
         }
         self.sends.again_at = None;
-        for _ in 0..AGAIN_AT_ONCE {
+        let room = if self.sends.are_refused { AGAIN_AT_ONCE } else { UNANSWERED_MAX as usize - under_way };
+        for _ in 0..room {
             let Some((number, unsent)) = self.sends.waiting.pop_first() else {
-                self.sends.waiting = BTreeMap::new();
+                (self.sends.waiting, self.sends.are_refused) = (BTreeMap::new(), false);
                 break;
             };
             self.ask_send(number, unsent, out);

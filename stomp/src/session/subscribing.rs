@@ -2,14 +2,15 @@
 
 use schema::command::{ErrorReply, History, HistoryPage, HistoryWindow, Open};
 use schema::limits::{HISTORY_ROWS_MAX, WATCHED_MAX};
-use schema::{Command, ErrorCode, Now, PresenceEntry, Push, Refusal, Seq};
+use schema::{Command, ErrorCode, Now, Push, Refusal, Seq};
 
 use crate::destination::{Destination, UnknownDestination};
 use crate::frame::{Frame, Version};
 use crate::subscription::{Next, Subscription};
 use crate::unacked::{AckMode, Unacked, WINDOW_DEFAULT, WINDOW_MAX};
 
-use super::{ChannelId, Outputs, Pending, Session, Stage, UserId, parsed, required};
+use super::repeats::{Repeatable, Repeated};
+use super::{ChannelId, Outputs, Pending, Session, Stage, parsed, required};
 
 /// Subscriptions of a session to channels and its inbox; those to presence have the limit of watched users.
 const SUBSCRIPTIONS_MAX: usize = 100;
@@ -29,6 +30,9 @@ impl Session {
             return Err(bad("there is a subscription of this id".to_owned()));
         }
         self.has_room_for(destination)?;
+        if matches!(destination, Destination::Presence(_)) {
+            self.has_room_for_receipt(frame.header("receipt"))?;
+        }
         let mode = match frame.header("ack") {
             None | Some("auto") => AckMode::Auto,
             Some("client") => AckMode::Client,
@@ -57,12 +61,17 @@ impl Session {
         self.subscriptions.push(Subscription::new((id, number), destination, unacked, after, all_events));
         let receipt = frame.header("receipt").map(str::to_owned);
         match destination {
-            Destination::Channel(_) => self.go_on(number, Next::Open(receipt), out),
+            Destination::Channel(_) => {
+                if let Some(subscription) = self.subscriptions.last_mut() {
+                    subscription.opens(receipt);
+                }
+                self.go_on(number, Next::Open, out);
+            }
             Destination::Inbox => {
                 self.receipt(now, receipt.as_deref(), out);
                 self.let_held_go(now, out);
             }
-            Destination::Presence(_) => self.watch(number, receipt, out),
+            Destination::Presence(_) => self.watch(Some(number), receipt, out),
             Destination::Send(_) | Destination::Refresh => unreachable!("there is no room for these"),
         }
         Ok(())
@@ -107,14 +116,25 @@ impl Session {
         let Some(at) = at else {
             return Err(Refusal::new(ErrorCode::BadRequest, "there is no subscription of this id"));
         };
-        let Subscription { destination, .. } = self.subscriptions.remove(at);
         let receipt = frame.header("receipt").map(str::to_owned);
+        if matches!(self.subscriptions[at].destination, Destination::Presence(_)) {
+            self.has_room_for_receipt(receipt.as_deref())?;
+        }
+        let removed = self.subscriptions.remove(at);
+        let (destination, number) = (removed.destination, removed.number);
+        if let Destination::Channel(channel_id) = destination {
+            if removed.is_opening() && removed.open_asked_by().is_none() {
+                self.open_again(now, channel_id);
+            }
+            self.leave_marks(number, channel_id, removed.marks)?;
+        }
+        self.watch.left(number);
         let is_last = self.subscriptions.iter().all(|left| left.destination != destination);
         match destination {
             Destination::Channel(channel_id) if is_last => {
-                self.ask(Command::Close { channel_id }, Pending::Close { receipt }, out);
+                self.ask_repeated(Repeated::new(Repeatable::Close(channel_id), receipt), out);
             }
-            Destination::Presence(_) if is_last => self.watch(0, receipt, out),
+            Destination::Presence(_) if is_last => self.watch(None, receipt, out),
             Destination::Channel(_)
             | Destination::Presence(_)
             | Destination::Inbox
@@ -124,37 +144,36 @@ impl Session {
         Ok(())
     }
 
-    /// Has the users of all subscriptions to presence watched.
-    fn watch(&mut self, number: u32, receipt: Option<String>, out: &mut Outputs) {
-        let mut user_ids: Vec<UserId> = self
-            .subscriptions
-            .iter()
-            .filter_map(|subscription| match subscription.destination {
-                Destination::Presence(user) => Some(user),
-                Destination::Channel(_) | Destination::Inbox | Destination::Send(_) | Destination::Refresh => None,
-            })
-            .collect();
-        user_ids.sort_unstable();
-        user_ids.dedup();
-        self.ask(Command::PresenceWatch { user_ids }, Pending::Watch { number, receipt }, out);
+    pub(super) fn opened(&mut self, now: Now, (asked_by, channel_id): (u32, ChannelId), head: Seq, out: &mut Outputs) {
+        let of_channel = self.of_channel(channel_id).map(|found| found.number);
+        for number in of_channel.collect::<Vec<_>>() {
+            let Some(subscription) = self.subscription_mut(number) else { continue };
+            let next = if subscription.open_asked_by() == Some(asked_by) {
+                let (receipt, next) = subscription.opened(head);
+                self.receipt(now, receipt.as_deref(), out);
+                next
+            } else {
+                // Of a large channel the server tells from this head on: what came before it may have been told to nobody.
+                subscription.grown(head)
+            };
+            self.go_on(number, next, out);
+        }
     }
 
-    pub(super) fn watched(
-        &mut self,
-        now: Now,
-        number: u32,
-        entries: &[PresenceEntry],
-        receipt: Option<&str>,
-        out: &mut Outputs,
-    ) {
-        self.receipt(now, receipt, out);
-        self.give_presence(now, entries, Some(number), out);
+    fn of_channel(&self, channel_id: ChannelId) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.iter().filter(move |found| found.destination == Destination::Channel(channel_id))
     }
 
-    pub(super) fn opened(&mut self, now: Now, number: u32, head: Seq, receipt: Option<&str>, out: &mut Outputs) {
-        self.receipt(now, receipt, out);
-        let next = self.subscription_mut(number).map_or(Next::Nothing, |subscription| subscription.opened(head));
-        self.go_on(number, next, out);
+    /// An `open` of this channel came to nothing, and nobody waits for it: where others were open before, the server may
+    /// have ended what it told them.
+    fn open_again(&mut self, now: Now, channel_id: ChannelId) {
+        if self.of_channel(channel_id).any(Subscription::is_opening) {
+            return;
+        }
+        let first = self.subscriptions.iter_mut().find(|found| found.destination == Destination::Channel(channel_id));
+        if let Some(subscription) = first {
+            subscription.opens_again(now.mono);
+        }
     }
 
     /// Does what a subscription wants next.
@@ -162,10 +181,16 @@ impl Session {
         let Some(channel_id) = self.channel_of(number) else { return };
         match next {
             Next::Nothing => {}
-            // Without a seq: of a large channel what is sent from now on, and the rest from history as of all.
-            Next::Open(receipt) => {
-                let open = Open { channel_id, after_seq: None };
-                self.ask(Command::Open(open), Pending::Open { number, receipt }, out);
+            Next::Open => {
+                let under_way = self.of_channel(channel_id).find_map(Subscription::open_asked_by);
+                if let Some(subscription) = self.subscription_mut(number) {
+                    subscription.open_asked(under_way.unwrap_or(number));
+                }
+                if under_way.is_none() {
+                    // Without a seq: of a large channel what is sent from now on, and the rest from history as of all.
+                    let open = Open { channel_id, after_seq: None };
+                    self.ask(Command::Open(open), Pending::Open { number, channel_id }, out);
+                }
             }
             Next::Read(after) => {
                 let history = History { channel_id, window: HistoryWindow::After(after), limit: HISTORY_ROWS_MAX };
@@ -177,18 +202,18 @@ impl Session {
     pub(super) fn open_refused(
         &mut self,
         now: Now,
-        number: u32,
-        receipt: Option<String>,
+        (asked_by, channel_id): (u32, ChannelId),
         error: &ErrorReply,
         out: &mut Outputs,
     ) {
-        let told = match self.subscription_mut(number) {
-            Some(found) if error.temporary => found.open_failed(now.mono, receipt, error.retry_after_ms),
-            Some(_) => Err(receipt),
-            // Its UNSUBSCRIBE came meanwhile.
-            None => Ok(()),
-        };
-        if let Err(receipt) = told {
+        // None, if their UNSUBSCRIBEs came meanwhile.
+        let waiting = self.subscriptions.iter_mut().filter(|found| found.open_asked_by() == Some(asked_by));
+        let told = waiting.map(|found| found.open_failed(now.mono, error.temporary, error.retry_after_ms));
+        let told: Vec<_> = told.collect();
+        if told.is_empty() {
+            self.open_again(now, channel_id);
+        }
+        if let Some(receipt) = told.into_iter().find_map(Result::err) {
             self.fail(now, error, receipt.as_deref(), out);
         }
     }
@@ -199,7 +224,8 @@ impl Session {
                 self.give_message(now, number, message, None, out);
             }
         }
-        let next = self.subscription_mut(number).map_or(Next::Nothing, |found| found.page_read(after, page.more));
+        let end = (page.head_seq, page.more);
+        let next = self.subscription_mut(number).map_or(Next::Nothing, |found| found.page_read(now.mono, after, end));
         self.go_on(number, next, out);
     }
 
