@@ -65,8 +65,9 @@ enum Known {
     Newer(RefreshRecord),
     /// It has ended, and this token is of before.
     Ended,
-    /// There is none for this token.
-    New,
+    /// There is none for this token. One of before that has ended is remembered until then, or none was: so long its
+    /// tokens of before are refused, however soon this one ends.
+    New(UnixMs),
 }
 
 /// Finds the account and the login that a token speaks for, or makes them. What a newer token says of its user's name and
@@ -79,13 +80,14 @@ pub async fn enter<E: Engine>(engine: &E, external: &External, wall: UnixMs) -> 
     match read!(engine, Begin::Fresh, |tx| known(&tx, external, &login, wall).await)? {
         Known::Live(entered) => return Ok(entered),
         Known::Ended => return Err(ended()),
-        Known::Newer(_) | Known::New => {}
+        Known::Newer(_) | Known::New(_) => {}
     }
     commit!(engine, Begin::Fresh, |tx, _| {
         let record = match known(&tx, external, &login, wall).await? {
             Known::Live(entered) => return Ok(entered),
             Known::Ended => return Err(ended()),
             Known::Newer(record) => {
+                sweep(&mut tx, wall).await?;
                 let key = keys::user(record.user);
                 let row = tx.get(&key).await?.ok_or_else(|| unreadable::missing(&key, "user"))?;
                 let user = unreadable::refuse(&key, UserRecord::decode(&row))?;
@@ -93,19 +95,23 @@ pub async fn enter<E: Engine>(engine: &E, external: &External, wall: UnixMs) -> 
                 say(&mut tx, record.user, user, external);
                 record
             }
-            Known::New => {
+            Known::New(expires_ms) => {
                 sweep(&mut tx, wall).await?;
                 let user = account(&mut tx, external, wall).await?;
                 let family = drawn(external.draw, "family").max(FAMILY_OPERATOR + 1);
-                tx.set(&keys::family(user, family), packed::MARK);
-                RefreshRecord { user, family, device: None, expires_ms: UnixMs(0), used: false, issued_s: 0 }
+                RefreshRecord { user, family, device: None, expires_ms, used: false, issued_s: 0 }
             }
         };
         let Entered { user, family } = entered(&record);
-        let expires_ms = record.expires_ms.max(kept_until(external, wall));
+        let expires_ms = put_off(record.expires_ms, external, wall).unwrap_or(record.expires_ms);
+        if expires_ms != record.expires_ms {
+            tx.clear(&keys::refresh_due(record.expires_ms, login));
+        }
+        // All rows anew, since the sweep may just have cleared them.
+        tx.set(&keys::family(user, family), packed::MARK);
+        tx.set(&keys::refresh_due(expires_ms, login), &[]);
         let record = RefreshRecord { expires_ms, issued_s: record.issued_s.max(external.issued_s), ..record };
         tx.set(&keys::refresh(login), &record.encode());
-        tx.set(&keys::refresh_due(expires_ms, login), &[]);
         Ok(Entered { user, family })
     })
 }
@@ -126,13 +132,13 @@ async fn known<T: Transaction>(
 ) -> Result<Known, LayerError> {
     let key = keys::refresh(*login);
     let Some(record) = unreadable::refuse_some(&key, tx.get(&key).await?.as_ref(), RefreshRecord::decode)? else {
-        return Ok(Known::New);
+        return Ok(Known::New(UnixMs(0)));
     };
     let lives = tx.get(&keys::family(record.user, record.family)).await?.is_some();
     let is_newer = external.issued_s > record.issued_s;
-    let is_old = record.expires_ms.plus_ms(LOGIN_SLACK_MS) < kept_until(external, wall);
+    let is_old = put_off(record.expires_ms, external, wall).is_some();
     Ok(match (lives, is_newer) {
-        (false, true) => Known::New,
+        (false, true) => Known::New(record.expires_ms),
         (false, false) => Known::Ended,
         (true, newer) if newer || is_old => Known::Newer(record),
         (true, _) => Known::Live(entered(&record)),
@@ -146,6 +152,13 @@ fn entered(record: &RefreshRecord) -> Entered {
 /// When a login is forgotten that is not seen again. Not before its token ends: an ended login is remembered as long.
 fn kept_until(external: &External, wall: UnixMs) -> UnixMs {
     wall.plus_ms(LOGIN_MS).max(external.expires_ms)
+}
+
+/// Until when a login is kept from now on, if that is so much later than until now that its rows are written anew: not
+/// every newer token moves them.
+fn put_off(expires_ms: UnixMs, external: &External, wall: UnixMs) -> Option<UnixMs> {
+    let kept_ms = kept_until(external, wall);
+    (expires_ms.plus_ms(LOGIN_SLACK_MS) < kept_ms).then_some(kept_ms)
 }
 
 fn ended() -> LayerError {
@@ -286,8 +299,9 @@ mod tests {
         }) + 1
     }
 
-    /// `SUBJECT[/SESSION] ISSUED` shows a token of the namespace `a`, or of the one before a colon; `end USER FAMILY`;
-    /// `@DAY`. A result names users and logins by the order in which they came, and the display name; or a code.
+    /// `SUBJECT[/SESSION] ISSUED` shows a token of the namespace `a`, or of the one before a colon; where `ISSUED` has
+    /// `~DAYS` it counts for so long, otherwise for an hour; `end USER FAMILY`; `@DAY` and `+MS` move the time on; `rows`
+    /// counts those of logins: their own, their times and families. A result names users and logins by the order in which they came, and the display name; or a code.
     fn check(script: &str) {
         let engine = MemoryEngine::ephemeral();
         let (mut users, mut families, mut wall) = (Vec::new(), Vec::new(), UnixMs(100 * DAY_MS));
@@ -305,8 +319,17 @@ mod tests {
                     wall = UnixMs(day[1..].parse::<u64>().expect("a day") * DAY_MS);
                     "done".to_owned()
                 }
+                [by] if by.starts_with('+') => {
+                    wall = wall.plus_ms(by[1..].parse().expect("milliseconds"));
+                    "done".to_owned()
+                }
+                ["rows"] => block_on(rows(&engine, users.len())).expect("read").to_string(),
                 [who, issued] => {
-                    let external = token(who, issued.parse().expect("a number"), wall);
+                    let (issued, days) = issued.split_once('~').unwrap_or((issued, ""));
+                    let mut external = token(who, issued.parse().expect("a number"), wall);
+                    if !days.is_empty() {
+                        external.expires_ms = wall.plus_ms(days.parse::<u64>().expect("days") * DAY_MS);
+                    }
                     match block_on(enter(&engine, &external, wall)) {
                         Ok(Entered { user, family }) => {
                             assert!(block_on(family_is_live(&engine, user, family)).expect("read"));
@@ -322,6 +345,13 @@ mod tests {
             };
             assert_eq!(seen, expected, "{step} in {script}");
         }
+    }
+
+    /// All rows but the three of each user: the account, its username and its external name.
+    async fn rows(engine: &MemoryEngine, users: usize) -> Result<usize, LayerError> {
+        let tx = engine.begin(Begin::Fresh);
+        let all = tx.get_range(&kv::transaction::RangeRequest::new(vec![0], vec![0xFF])).await?;
+        Ok(all.rows.len() - 3 * users)
     }
 
     #[test]
@@ -351,6 +381,19 @@ mod tests {
         check("ann 5 => 1 1 ann 5, @140, bob 6 => 2 2 bob 6, ann 5 => 1 3 ann 5");
         // That it has ended is remembered as long.
         check("ann 5 => 1 1 ann 5, end 1 1, @129, bob 6 => 2 2 bob 6, ann 5 => 101");
+        // And as long as a token of before counts, whatever comes between.
+        check("ann 5~90 => 1 1 ann 5, end 1 1, ann 6 => 1 2 ann 6, @140, bob 7 => 2 3 bob 7, ann 5~50 => 1 2 ann 6");
+        check("ann 5~90 => 1 1 ann 5, end 1 1, ann 6 => 1 2 ann 6, end 1 2, @140, bob 7 => 2 3 bob 7, ann 5~50 => 101");
+    }
+
+    #[test]
+    fn a_login_has_three_rows_however_many_tokens_it_shows() {
+        check("ann 5 => 1 1 ann 5, rows => 3, +1000, ann 6 => 1 1 ann 6, +1000, ann 7 => 1 1 ann 7, rows => 3");
+        check("ann 5 => 1 1 ann 5, @102, ann 6 => 1 1 ann 6, rows => 3, @120, ann 6 => 1 1 ann 6, rows => 3");
+        check("ann 5 => 1 1 ann 5, end 1 1, rows => 2, +1000, ann 6 => 1 2 ann 6, rows => 3");
+        check("ann 5 => 1 1 ann 5, end 1 1, @110, ann 6 => 1 2 ann 6, rows => 3");
+        // A newer token sweeps what others left, and not its own login.
+        check("bob 5 => 1 1 bob 5, ann 6 => 2 2 ann 6, rows => 6, @140, ann 7 => 2 2 ann 7, rows => 3");
     }
 
     #[test]

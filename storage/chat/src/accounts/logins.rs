@@ -70,7 +70,7 @@ pub enum Rotation {
 /// Stores a login of an account.
 ///
 /// # Errors
-/// 101 if the account is deactivated; what the store reports.
+/// 101 if the account is deactivated, or not there (any more); what the store reports.
 pub async fn open_family<E: Engine>(
     engine: &E,
     user: UserId,
@@ -79,9 +79,11 @@ pub async fn open_family<E: Engine>(
 ) -> Result<(), LayerError> {
     commit!(engine, Begin::Fresh, |tx, _| {
         let key = keys::user(user);
-        if let Some(row) = tx.get(&key).await? {
-            check_active(&unreadable::refuse(&key, UserRecord::decode(&row))?)?;
-        }
+        // An account may be erased between the look at its password and this.
+        let Some(row) = tx.get(&key).await? else {
+            return Err(Refusal::new(ErrorCode::Unauthenticated, "there is no such account").into());
+        };
+        check_active(&unreadable::refuse(&key, UserRecord::decode(&row))?)?;
         sweep(&mut tx, wall).await?;
         put_family(&mut tx, user, login);
         Ok(())
@@ -244,6 +246,8 @@ pub(super) async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<()
 mod tests {
     use futures_lite::future::block_on;
 
+    use super::super::create_user;
+    use super::super::tests::record;
     use super::*;
     use kv::memory::MemoryEngine;
 
@@ -259,11 +263,12 @@ mod tests {
         NewToken { hash: hash(name), expires_ms }
     }
 
-    /// `login FAMILY TOKEN`, `use TOKEN NEXT`, `logout FAMILY`, `forget TOKEN`, `live FAMILY`, each by user 7 on a day
+    /// `login FAMILY TOKEN`, `nobody FAMILY TOKEN` for an account that is not there, `use TOKEN NEXT`, `logout FAMILY`, `forget TOKEN`, `live FAMILY`, each by user 7 on a day
     /// (`@DAY` moves it on, `+MS` by milliseconds; tokens live for 30 days) and each with its result: `live 1 ? yes`.
     fn check(script: &str) {
         let engine = MemoryEngine::ephemeral();
         let user = UserId(7);
+        block_on(create_user(&engine, user, &record("bora"), None)).expect("stored");
         let mut wall = UnixMs(100 * DAY_MS);
         for step in script.split(", ") {
             let (step, expected) = step.split_once(" ? ").unwrap_or((step, "done"));
@@ -274,6 +279,14 @@ mod tests {
                     let family = family.parse().expect("a number");
                     let login = NewFamily { family, device: None, token: token(name, expires_ms) };
                     block_on(open_family(&engine, user, &login, wall)).map(|()| "done".to_owned())
+                }
+                ["nobody", family, name] => {
+                    let family = family.parse().expect("a number");
+                    let login = NewFamily { family, device: None, token: token(name, expires_ms) };
+                    match block_on(open_family(&engine, UserId(8), &login, wall)) {
+                        Ok(()) => Ok("done".to_owned()),
+                        Err(error) => Ok(u16::from(error.into_refusal().code).to_string()),
+                    }
                 }
                 ["use", used, next] => block_on(rotate(&engine, &hash(used), &token(next, expires_ms), wall)).map(
                     |rotation| match rotation {
@@ -312,11 +325,11 @@ mod tests {
         }
     }
 
-    /// Rows of tokens, their times and families.
+    /// Rows of tokens, their times and families: all but the account's own and its username's.
     async fn rows(engine: &MemoryEngine) -> Result<usize, LayerError> {
         let tx = engine.begin(Begin::Fresh);
         let all = tx.get_range(&kv::transaction::RangeRequest::new(vec![0], vec![0xFF])).await?;
-        Ok(all.rows.len())
+        Ok(all.rows.len() - 2)
     }
 
     #[test]
@@ -340,6 +353,11 @@ mod tests {
         check("login 1 a, use a b ? 1, forget a ? 1 of 7, live 1 ? false, use b c ? unknown");
         check("forget a ? none");
         check("login 1 a, login 2 b, login 3 c, logout 2, live 3 2 9 1 ? true false false true");
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_has_no_login() {
+        check("nobody 1 a ? 101, rows ? 0, use a b ? unknown");
     }
 
     #[test]
