@@ -95,6 +95,16 @@ fn channels(node: &Node, token: &str) -> Vec<Value> {
 }
 
 #[test]
+fn nobody_is_imported_as_an_application() {
+    let root = tempfile::tempdir().expect("a directory");
+    for kind in ["slack", "lines"] {
+        let mut import = rookery(&["import", kind, "--namespace", "system"]);
+        let (code, told) = said(import.arg(root.path()).arg("--data").arg(root.path()));
+        assert!(code == 2 && told.contains("the applications' own accounts"), "{kind}: {code} {told}");
+    }
+}
+
+#[test]
 fn slack_is_read_here_and_nothing_comes_twice() {
     let root = tempfile::tempdir().expect("a directory");
     let (export, data) = (root.path().join("export"), root.path().join("data"));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::accounts::SYSTEM_NAMESPACE;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
@@ -181,7 +182,15 @@ impl Issuers {
             let made = if is_known { Err(wrong("issuer", "is listed twice")) } else { issuer(keys, directory) };
             issuers.list.push(made.map_err(|error| refused(&name, error))?);
         }
-        let proxy = document.proxy.map(|keys| proxy(keys, directory)).transpose();
+        let proxy = document.proxy.map(|keys| {
+            let is_taken = keys.namespace.is_none() && issuers.list.iter().any(|issuer| issuer.namespace == PROXY);
+            if is_taken {
+                let why = "is missing, and \"proxy\" is an issuer's: name it, or another if its users are others";
+                return Err(wrong("namespace", why));
+            }
+            proxy(keys, directory)
+        });
+        let proxy = proxy.transpose();
         issuers.proxy = proxy.map_err(|error| refused("proxy", error))?.map(Arc::new);
         Ok(issuers)
     }
@@ -303,6 +312,12 @@ fn proxy(keys: ProxyKeys, directory: &Path) -> Result<Proxy, Wrong> {
 
 fn namespaced(namespace: Option<String>, default: &str) -> Result<String, Wrong> {
     let namespace = namespace.unwrap_or_else(|| default.to_owned());
+    if namespace == SYSTEM_NAMESPACE {
+        return Err(wrong(
+            "namespace",
+            "is that of the applications' own accounts, for whom nobody speaks: name another",
+        ));
+    }
     let fits = (1..=SUBJECT_BYTES_MAX).contains(&namespace.len());
     if fits { Ok(namespace) } else { Err(wrong("namespace", "has 1 to 255 bytes")) }
 }

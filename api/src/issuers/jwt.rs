@@ -106,15 +106,9 @@ impl Issuer {
         }
         let claims = match &self.source {
             Source::File(keys) => signed(token, keys, id, algorithm).ok_or(TokenError::Invalid)?,
-            Source::Url(_, ring) => {
-                let keys = ring.keys();
-                match signed(token, &keys, id, algorithm) {
-                    Some(claims) => claims,
-                    // A key of that name is known, and it is not this one's.
-                    None if id.is_some() && keys.of(id, algorithm).next().is_some() => return Err(TokenError::Invalid),
-                    None => return Err(missing(ring, token)),
-                }
-            }
+            // That a key of the token's name is known says nothing: there are issuers that give a new key the name of the
+            // one before, or no name.
+            Source::Url(_, ring) => signed(token, &ring.keys(), id, algorithm).ok_or_else(|| missing(ring, token))?,
         };
         self.read(&claims, wall)
     }
@@ -145,7 +139,11 @@ impl Issuer {
             None => String::new(),
             session => named(session).ok_or(TokenError::Invalid)?,
         };
-        let device = text(&self.claims.device).map(str::parse).transpose().map_err(|_| TokenError::Invalid)?;
+        // One that is not understood is not none: then any device could use the token.
+        let device = match claims.get(&self.claims.device) {
+            None => None,
+            Some(device) => Some(device.as_str().and_then(|device| device.parse().ok()).ok_or(TokenError::Invalid)?),
+        };
         let external = External {
             namespace: self.namespace.clone(),
             subject,
@@ -395,6 +393,9 @@ mod tests {
         check(json!({"sid": ""}), "invalid");
         check(json!({"sid": "s1"}), "ann");
         check(json!({"device_id": "not legal"}), "invalid");
+        // A binding that is not understood is not none.
+        check(json!({"device_id": 7}), "invalid");
+        check(json!({"device_id": ["d1"]}), "invalid");
         check(json!({"device_id": "d1"}), "ann");
     }
 
@@ -478,8 +479,25 @@ mod tests {
         ring(&issuer, Some(set(&[&old])));
         check(&old.sign(&claims()), "ann");
         check(&nameless(&old), "ann");
-        // One that is signed by another key than the one it names is nobody's at once.
-        check(&SigningKey::ed("old").sign(&claims()), "invalid");
+        // One that is signed by another key than the one it names may be of a newer key of that name.
+        let same_name = SigningKey::ed("old");
+        check(&same_name.sign(&claims()), "later");
+        ring(&issuer, Some(set(&[&old])));
+        check(&same_name.sign(&claims()), "invalid");
+        ring(&issuer, Some(set(&[&same_name])));
+        check(&same_name.sign(&claims()), "ann");
+        // A key without a name is one for any name, and no reason to fetch none after it.
+        let first = SigningKey::ed("");
+        let mut unnamed = first.jwk();
+        unnamed.as_object_mut().expect("an object").remove("kid");
+        let unnamed = KeySet::parse(json!({"keys": [unnamed]}).to_string().as_bytes()).expect("keys");
+        ring(&issuer, Some(unnamed));
+        let rotated = SigningKey::ed("rotated");
+        check(&first.sign(&claims()), "ann");
+        check(&rotated.sign(&claims()), "later");
+        ring(&issuer, Some(set(&[&rotated])));
+        check(&rotated.sign(&claims()), "ann");
+        ring(&issuer, Some(set(&[&old])));
         check(&new.sign(&claims()), "later");
         check(&nameless(&new), "later");
         ring(&issuer, None);
@@ -573,6 +591,24 @@ mod tests {
         check("[proxy]\nurl = \"http://i\"\nsecret_file = \"proxy.secret\"", "proxy: url is not https");
         check("[proxy]\nurl = \"https://i\"\nsecret_file = \"open\"", "proxy: secret_file has mode 0644");
         check("[proxy]\nurl = \"https://i\"\nsecret_file = \"proxy.secret\"\ntimeout_ms = 0", "timeout_ms is none of");
+        // Nobody speaks for the applications' own accounts.
+        const SECRET: &str = "algorithms = [\"HS256\"]\nsecret_file = \"shop.secret\"\n";
+        check(
+            &one(&format!("{SECRET}namespace = \"system\"")),
+            "i: namespace is that of the applications' own accounts",
+        );
+        check(&one(SECRET).replace("\"i\"", "\"system\""), "system: namespace is that of");
+        check(&one(&format!("{SECRET}namespace = \"\"")), "namespace has 1 to 255 bytes");
+        const ASKED: &str = "[proxy]\nurl = \"https://i\"\nsecret_file = \"proxy.secret\"\n";
+        check(&format!("{ASKED}namespace = \"system\""), "proxy: namespace is that of");
+        // An issuer and the proxy speak of the same users where the operator says so, and not by the proxy's default.
+        let with = |issuer: &str, proxy: &str| format!("{}{ASKED}{proxy}", one(SECRET).replace("\"i\"", issuer));
+        check(&with("\"proxy\"", ""), "proxy: namespace is missing");
+        check(&with("\"i\"\nnamespace = \"proxy\"", ""), "proxy: namespace is missing");
+        for said in [with("\"proxy\"", "namespace = \"proxy\""), with("\"i\"", "namespace = \"i\""), with("\"i\"", "")]
+        {
+            assert!(Issuers::parse(&path, &said).is_ok(), "{said}");
+        }
         check("x", "is not understood");
         assert!(Issuers::load(Path::new("/nowhere/auth.toml")).is_err());
     }

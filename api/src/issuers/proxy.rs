@@ -150,13 +150,13 @@ impl Proxy {
             }
         };
         match said {
-            Said::Known(user) => self.external(user, wall),
+            Said::Known(user) => self.external(token, user, wall),
             Said::Refused => Err(TokenError::Invalid),
             Said::Nothing => Err(later),
         }
     }
 
-    fn external(&self, user: User, wall: UnixMs) -> Result<(External, Option<DeviceId>), TokenError> {
+    fn external(&self, token: &str, user: User, wall: UnixMs) -> Result<(External, Option<DeviceId>), TokenError> {
         let User { user: subject, name, picture: url, device_id, expires_ms } = user;
         if expires_ms <= wall {
             return Err(TokenError::Expired { expired_ms: expires_ms.0 });
@@ -164,9 +164,10 @@ impl Proxy {
         let external = External {
             namespace: self.namespace.clone(),
             subject,
-            session: String::new(),
-            // It does not say when; of two answers the later end is the newer.
-            issued_s: expires_ms.0 / 1_000,
+            // Each token is a login of its own: the service says neither which login a token is of nor when it was issued,
+            // and a later answer about the same token is no newer token. So a login that has ended stays so.
+            session: hex(&hash(token)),
+            issued_s: 0,
             expires_ms,
             display_name: name.and_then(|name| names::title("name", &name).ok().map(str::to_owned)),
             picture: url.as_deref().and_then(picture),
@@ -204,6 +205,10 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +236,23 @@ mod tests {
         check(403, r#"{"user":"ann","expires_ms":5}"#, "refused");
         check(500, r#"{"user":"ann","expires_ms":5}"#, "nothing");
         check(302, "", "nothing");
+    }
+
+    #[test]
+    fn each_token_is_a_login_of_its_own_that_no_later_answer_makes_newer() {
+        let proxy = Proxy::new(String::new(), String::new(), "proxy".to_owned(), Duration::from_secs(1));
+        let login = |token: &str, expires_ms| {
+            let user = "ann".to_owned();
+            let user = User { user, name: None, picture: None, device_id: None, expires_ms: UnixMs(expires_ms) };
+            let (external, _) = proxy.external(token, user, UnixMs(1_000)).expect("it counts");
+            assert_eq!(external.expires_ms, UnixMs(expires_ms));
+            (external.session, external.issued_s)
+        };
+        // The end slides on with each answer, and nothing tells the answers apart: so a login that has ended stays so.
+        assert_eq!(login("a", 60_000), login("a", 3_600_000));
+        assert_ne!(login("a", 60_000).0, login("b", 60_000).0);
+        assert_eq!(login("a", 60_000).1, login("b", 90_000).1);
+        assert_eq!(login("a", 60_000).0.len(), 64);
     }
 
     #[test]

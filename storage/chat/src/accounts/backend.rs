@@ -13,8 +13,8 @@ use kv::transaction::{Begin, Engine, RangeRequest, Transaction};
 
 /// Whose names backends give their users. An issuer with the same namespace speaks of the same users.
 pub const NAMESPACE: &str = "server";
-/// Whose names the applications' own accounts have.
-const SYSTEM: &str = "system";
+/// Whose names the applications' own accounts have, for whom no token speaks: no issuer has it.
+pub const SYSTEM_NAMESPACE: &str = "system";
 /// Draws of an application's own id, of four million.
 const DRAWS_MAX: u64 = 8;
 
@@ -199,7 +199,7 @@ pub async fn system_account<E: Engine>(
     wall: UnixMs,
 ) -> Result<UserId, LayerError> {
     let subject = &*format!("{app:016x}");
-    let hash = name_hash(SYSTEM, subject);
+    let hash = name_hash(SYSTEM_NAMESPACE, subject);
     if let Some((user, _)) = read!(engine, Begin::Fresh, |tx| find(&tx, hash).await)? {
         return Ok(user);
     }
@@ -209,7 +209,7 @@ pub async fn system_account<E: Engine>(
         }
         for at in 0..DRAWS_MAX {
             let user = UserId::system(draw.wrapping_add(at));
-            if let Some(record) = make(&mut tx, user, (SYSTEM, subject), wall).await? {
+            if let Some(record) = make(&mut tx, user, (SYSTEM_NAMESPACE, subject), wall).await? {
                 let display_name = name.to_owned();
                 let password_hash = NO_PASSWORD.to_owned();
                 let record = UserRecord { display_name, password_hash, system: true, ..record };

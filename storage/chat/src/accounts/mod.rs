@@ -13,7 +13,9 @@ mod external;
 mod logins;
 mod users;
 
-pub use backend::{Change, NAMESPACE, Put, all_named, deactivate, end_logins, named, put, system_account};
+pub use backend::{
+    Change, NAMESPACE, Put, SYSTEM_NAMESPACE, all_named, deactivate, end_logins, named, put, system_account,
+};
 pub(crate) use external::name_hash;
 pub use external::{Entered, External, ensure_external, enter};
 pub use logins::{

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use chat::accounts::SYSTEM_NAMESPACE;
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
@@ -54,7 +55,7 @@ pub(super) struct Slack {
     export: PathBuf,
 
     /// Whose users these are: the namespace of the issuer whose tokens will speak for them; `server` is the server API's
-    #[arg(long, value_name = "NAME", default_value = "server")]
+    #[arg(long, value_name = "NAME", default_value = "server", value_parser = namespace)]
     namespace: String,
 
     #[command(flatten)]
@@ -71,7 +72,7 @@ pub(super) struct Lines {
     file: PathBuf,
 
     /// Whose users these are: the namespace of the issuer whose tokens will speak for them; `server` is the server API's
-    #[arg(long, value_name = "NAME", default_value = "server")]
+    #[arg(long, value_name = "NAME", default_value = "server", value_parser = namespace)]
     namespace: String,
 
     #[command(flatten)]
@@ -79,6 +80,14 @@ pub(super) struct Lines {
 
     #[command(flatten)]
     settings: Settings,
+}
+
+/// A namespace that users may be of. Nobody but applications has accounts in that of their own, which may do everything.
+fn namespace(text: &str) -> Result<String, String> {
+    if text == SYSTEM_NAMESPACE {
+        return Err("it is that of the applications' own accounts: name another".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Args)]
