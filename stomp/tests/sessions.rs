@@ -785,9 +785,9 @@ fn presence_of_all_that_are_subscribed_to_is_watched() {
             &watched(4, &[&seven, &eight]),
             &[
                 "RECEIPT receipt-id:t",
-                &given(1, "t", 8, &eight),
-                &given(2, "u", 7, &seven),
                 "RECEIPT receipt-id:x",
+                &given(1, "u", 7, &seven),
+                &given(2, "t", 8, &eight),
                 "RECEIPT receipt-id:d",
                 "x 1000",
             ],
@@ -803,6 +803,24 @@ fn presence_of_all_that_are_subscribed_to_is_watched() {
         ("+29700", &[&watch(4, r#""8","9""#)]),
         (&error(4, 114, true, 10), &["ERROR message:why receipt-id:s x-code:114*", "x 3015"]),
     ]);
+}
+
+/// What one user's presence costs is not that of all, for each of them.
+#[test]
+fn presence_of_as_many_as_may_be_is_given_once_to_each() {
+    let mut table = Table::connected(Version::V12, "");
+    for user in 1..=500 {
+        table.step(&format!("> SUBSCRIBE id:{user} destination:/topic/presence.{user} receipt:{user}"));
+    }
+    let entry = |user: u32| format!(r#"{{"user_id":"{user}","state":"online","last_active_ms":1}}"#);
+    let watched = |id: u32, through: u32| {
+        let entries: Vec<String> = (1..=through).map(entry).collect();
+        format!(r#"< {{"id":{id},"presence_watch":{{"entries":[{}]}}}}"#, entries.join(","))
+    };
+    assert_eq!(table.step(&watched(2, 1)).len(), 3, "a receipt, the user's presence, and the next watch");
+    let said = table.step(&watched(3, 500));
+    assert_eq!(said.iter().filter(|said| said.starts_with("RECEIPT")).count(), 499);
+    assert_eq!(said.iter().filter(|said| said.starts_with("MESSAGE")).count(), 499);
 }
 
 #[test]

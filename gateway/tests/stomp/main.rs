@@ -279,3 +279,45 @@ fn two_subscriptions_of_a_large_channel_miss_nothing() {
         }
     }
 }
+
+/// The server takes 256 commands without an answer, and sends by their rate: it would close a client that asked on.
+#[test]
+fn thousands_of_frames_in_one_message_are_slowed_down() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, bob]) = node.two();
+    let mut raw = Raw::connected(&node, &bob, "");
+    let subscribe = |id: u32| format!("SUBSCRIBE\nid:{id}\ndestination:/topic/presence.{}\nreceipt:{id}\n\n\0", id + 1);
+    raw.say(&(0..500).map(subscribe).collect::<String>());
+    let mut receipts = 0;
+    while receipts < 500 {
+        let said = raw.next().expect("a frame");
+        assert!(said.starts_with("RECEIPT") || said.starts_with("MESSAGE"), "{said}");
+        receipts += usize::from(said.starts_with("RECEIPT"));
+    }
+    let mut raw = Raw::connected(&node, &ann, "");
+    let send = |number: u32| format!("SEND\ndestination:/channel/{channel}\nreceipt:{number}\n\nx\0");
+    raw.say(&(0..3_500).map(send).collect::<String>());
+    for number in 0..3_500 {
+        let said = raw.next().expect("a frame");
+        assert!(said.starts_with(&format!("RECEIPT\nreceipt-id:{number}\n")), "{number}: {said}");
+    }
+}
+
+/// RECEIPTs of what is done at once wait for it, where the server's own limits do not count them.
+#[test]
+fn a_client_that_does_not_read_is_not_read() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (_, ann) = node.sign_up("ann");
+    let mut raw = Raw::connected(&node, &ann, "");
+    let receipt = "r".repeat(15 * 1024);
+    let frames = format!("BEGIN\ntransaction:t\nreceipt:{receipt}\n\n\0ABORT\ntransaction:t\n\n\0");
+    raw.0.get_mut().set_write_timeout(Some(Duration::from_secs(2))).expect("a socket");
+    let mut said = 0;
+    while said < 4_000 && raw.0.send(Message::text(&*frames)).is_ok() {
+        said += 1;
+    }
+    // Sockets hold some MB of both ways.
+    assert!(said < 4_000, "60 MB were taken of a client that reads nothing");
+}

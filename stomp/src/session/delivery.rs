@@ -1,5 +1,6 @@
 //! MESSAGE: what subscriptions are given.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use schema::{Message, Now, PresenceEntry, Push, Seq};
@@ -86,14 +87,23 @@ impl Session {
         self.say(now, writer.body(message.body.as_bytes()), out);
     }
 
-    /// Presence, to all subscriptions of the users or to one.
-    pub(super) fn give_presence(&mut self, now: Now, entries: &[PresenceEntry], only: Option<u32>, out: &mut Outputs) {
+    /// Presence, to all subscriptions of the users or to some.
+    pub(super) fn give_presence(
+        &mut self,
+        now: Now,
+        entries: &[PresenceEntry],
+        only: Option<&BTreeSet<u32>>,
+        out: &mut Outputs,
+    ) {
         for entry in entries {
             let wants = |found: &&Subscription| {
                 found.destination == Destination::Presence(entry.user_id)
-                    && only.is_none_or(|number| number == found.number)
+                    && only.is_none_or(|numbers| numbers.contains(&found.number))
             };
             let numbers: Vec<u32> = self.subscriptions.iter().filter(wants).map(|found| found.number).collect();
+            if numbers.is_empty() {
+                continue;
+            }
             let body = serde_json::to_vec(entry).expect("an entry is JSON");
             for number in numbers {
                 self.give_event(now, number, ("presence", None), &body, out);

@@ -135,12 +135,11 @@ impl Session {
         match (repeated.what, reply) {
             (Repeatable::Watch(watchers), Reply::PresenceWatch { entries }) => {
                 self.watch.is_under_way = false;
-                for (number, receipt) in watchers {
+                for (_, receipt) in &watchers {
                     self.receipt(now, receipt.as_deref(), out);
-                    if number.is_some() {
-                        self.give_presence(now, entries, number, out);
-                    }
                 }
+                let numbers = watchers.into_iter().filter_map(|(number, _)| number).collect();
+                self.give_presence(now, entries, Some(&numbers), out);
                 self.watch_next(out);
             }
             (Repeatable::Close(_), Reply::Close {}) | (Repeatable::Refresh(_), Reply::Refresh { .. }) => {}
