@@ -135,6 +135,22 @@ test("tabs of one device share a connection, and when the one that has it goes t
   for (const tab of tabs.slice(1)) assert.deepEqual(await tab.evaluate(`states.filter(({ state }) => state === "ended")`), []);
 });
 
+test("tabs that start at once in a browser that was never here are one device", { skip: noBrowser || noNode, timeout: 240_000 }, async (t) => {
+  const node = await startNode(t, { extra: ["--listen.allowed_origins", "*"] });
+  const { ann, channelId, bodies } = await users(node);
+  const url = `${await serve(t)}/tests/harness.html`;
+  const browser = await startBrowser(t, directory());
+  const tabs = [];
+  for (let at = 0; at < 4; at += 1) tabs.push(await browser.open(url));
+  await Promise.all(tabs.map((tab) => startClient(tab, node, ann.token)));
+  for (const tab of tabs) await isLive(tab);
+  const devices = await Promise.all(tabs.map((tab) => tab.evaluate("client.deviceId")));
+  assert.equal(new Set(devices).size, 1, devices.join());
+  await Promise.all(tabs.map((tab, at) => send(tab, channelId, 100 * at + 1, 100 * at + 5)));
+  await until(async () => (await bodies()).length === 20, "all of them");
+  assert.equal((await ann.api.devices()).length, 1);
+});
+
 test("a page that the browser keeps for the way back has no connection meanwhile, and another tab goes on", { skip: noBrowser || noNode, timeout: 240_000 }, async (t) => {
   const node = await startNode(t, { extra: ["--listen.allowed_origins", "*"] });
   const { ann, channelId, bodies } = await users(node);
