@@ -83,6 +83,16 @@ fn is_refused(node: &Node, token: &str) {
     assert_eq!(node.http("GET", "/v1/me", Some(token), None).0, 401, "{token}");
 }
 
+/// Is put off until keys were fetched after the token came, and then refused for good.
+fn is_refused_once_asked(node: &Node, token: &str) {
+    let until = Instant::now() + PATIENCE;
+    while node.http("GET", "/v1/me", Some(token), None).0 != 401 {
+        assert!(Instant::now() < until, "it is refused once keys were fetched after it came");
+        thread::sleep(Duration::from_millis(200));
+    }
+    is_refused(node, token);
+}
+
 #[test]
 fn an_issuer_that_rotates_its_keys_and_is_not_always_there_loses_nobody() {
     let (old, new) = (SigningKey::ec("2026-11"), SigningKey::ed("2026-12"));
@@ -105,7 +115,8 @@ fn an_issuer_that_rotates_its_keys_and_is_not_always_there_loses_nobody() {
     is_refused(&node, &nobody(json!({"alg": "none"})));
     is_refused(&node, &nobody(json!({"alg": "none", "kid": "2026-11"})));
     is_refused(&node, &SigningKey::secret("2026-11", old.public_pem().as_bytes()).sign(&claims("ann", 1)));
-    is_refused(&node, &SigningKey::ec("2026-11").sign(&claims("ann", 1)));
+    // It might be a key that the issuer has given an earlier one's name.
+    is_refused_once_asked(&node, &SigningKey::ec("2026-11").sign(&claims("ann", 1)));
     let mut of_others = claims("ann", 1);
     of_others["aud"] = json!("mail");
     is_refused(&node, &old.sign(&of_others));
@@ -151,13 +162,7 @@ fn an_issuer_that_rotates_its_keys_and_is_not_always_there_loses_nobody() {
     // The old key goes: once that is known, which is within the time between two fetches, it counts no more.
     issuer.set_keys(&[&new]);
     node.until_metric(r#"rookery_issuer_keys{issuer="https://login.example/"}"#, 1);
-    let gone = old.sign(&claims("ann", 3));
-    let until = Instant::now() + PATIENCE;
-    while node.http("GET", "/v1/me", Some(&gone), None).0 != 401 {
-        assert!(Instant::now() < until, "it is refused once keys were fetched after it came");
-        thread::sleep(Duration::from_millis(200));
-    }
-    is_refused(&node, &gone);
+    is_refused_once_asked(&node, &old.sign(&claims("ann", 3)));
     assert_eq!(first.ask("echo", json!({"data": "on"}))["echo"]["data"], json!("on"));
 }
 
