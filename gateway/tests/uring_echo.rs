@@ -137,7 +137,8 @@ fn a_request_is_answered_by_what_to_do() {
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     check(&format!("GET /nowhere HTTP/1.1\r\nHost: a\r\n{upgrade}"), "404 Not Found");
     check("GET / HTTP/1.1\r\nHost: a", "426 Upgrade Required");
-    check("POST / HTTP/1.1\r\nHost: a", "405 Method Not Allowed");
+    check("POST / HTTP/1.1\r\nHost: a", "426 Upgrade Required");
+    check(&format!("POST / HTTP/1.1\r\nHost: a\r\n{upgrade}"), "405 Method Not Allowed");
     check("nonsense", "400 Bad Request");
     driver.wait_for_connections(0);
 }
