@@ -46,15 +46,15 @@ fn a_removed_member_receives_nothing_sent_after_its_removal() {
     assert!(met.races >= least, "{} races, at least {least} are to be seen", met.races);
 }
 
-/// The bug is caught by one of the seeds from `first` to 100, as a violation of one of these invariants. The first is
+/// The bug is caught by one of the seeds from `first` to 150, as a violation of one of these invariants. The first is
 /// known, so that mostly one seed is run.
 fn check_planted(workload: Workload, planted: Planted, first: u64, invariants: &[&str]) {
-    let caught = (first..=100).find_map(|seed| {
+    let caught = (first..=150).find_map(|seed| {
         let options = Options { workload, planted: Some(planted), ..Options::of_seed(seed) };
         let violation = sim::run(options).violation?;
         Some((seed, violation))
     });
-    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 100 catches {planted:?}"));
+    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 150 catches {planted:?}"));
     assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {planted:?} for {violation}");
 }
 
@@ -77,7 +77,7 @@ fn planted_bugs_are_caught() {
     check_planted(Workload::Removals, Planted::RemovalAcknowledgedEarly, 1, &["I10"]);
     // From the first seed whose mailboxes are ever full.
     check(Planted::FullMailboxForever, 51, &["I12"]);
-    check(Planted::FullMailboxOvertaken, 64, &["I4"]);
+    check(Planted::FullMailboxOvertaken, 120, &["I4"]);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn planted_bugs_of_clusters_are_caught() {
     }
     check(Planted::ArrivalsOfTheOldEpochUnread, 2, &["I6"]);
     check(Planted::ServesBeforeTheView, 2, &["I6"]);
-    // A user who has gone is there for good: its home was not told.
-    check(Planted::LinkForgetsAFrameThatMustArrive, 8, &["I8"]);
+    // A user who has gone is there for good, or a device cannot come back: a home was not told.
+    check(Planted::LinkForgetsAFrameThatMustArrive, 8, &["I8", "I13"]);
     // A session is told the cursor of another that had its number.
     check(Planted::OldLifeAccepted, 1, &["I6"]);
     check(Planted::RetriesWhatHasNoReply, 1, &["I10"]);

@@ -41,7 +41,7 @@ fn broken_variants_are_caught() {
     check(Broken::SeqInMemory, 1..=10, &["I2", "I13"]);
     check(Broken::UnknownIsFailure, 4..=20, &["I5"]);
     check(Broken::DedupByLastFlag, 6..=40, &["I5"]);
-    check(Broken::CachedMembership, 69..=92, &["I10", "I6"]);
+    check(Broken::CachedMembership, 124..=150, &["I10", "I6"]);
     check(Broken::ReadAboveDurable, 29..=100, &["I2", "I3", "I6", "I7"]);
     check(Broken::AcknowledgeBeforeDurable, 16..=60, &["I2", "I3", "I6", "I7"]);
     check(Broken::CursorAheadOfUnreadRow, 1..=10, &["I6"]);
