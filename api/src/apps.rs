@@ -108,7 +108,7 @@ pub trait Applications: Send + Sync + 'static {
     /// Whether a URL may be called with events, or why not.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason.
     fn may_call(&self, url: &str) -> Result<(), String>;
 
     /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate`, `/revoke` or `/events`.

@@ -29,7 +29,7 @@ use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
 use crate::token::{Claims, TokenError};
 
-/// How long a request waits for somebody else to say whose its token is.
+/// The time that a request waits for somebody else to say whose its token is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The user who asks, by a valid token of a living family, and the node's API, which is asked.

@@ -32,7 +32,7 @@ const PROXY_MS: std::ops::RangeInclusive<u64> = 1..=10_000;
 /// The namespace of users of whom a connect proxy speaks, unless it names another.
 const PROXY: &str = "proxy";
 
-/// Why a node knows no issuers: the operator's fault. No secret is in it.
+/// A fault of the operator's, for which a node knows no issuers. No secret is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuersError {
     /// The file cannot be read.
@@ -40,7 +40,7 @@ pub enum IssuersError {
     Read {
         /// The configuration's.
         file: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         cause: io::Error,
     },
@@ -49,7 +49,7 @@ pub enum IssuersError {
     Parse {
         /// The configuration's.
         file: PathBuf,
-        /// Where, and what would be.
+        /// The place, and what would be right there.
         #[source]
         cause: Box<toml::de::Error>,
     },
@@ -62,7 +62,7 @@ pub enum IssuersError {
         place: String,
         /// The key.
         key: &'static str,
-        /// What is wrong with it, and what to do.
+        /// The fault, and its remedy.
         why: String,
     },
 }

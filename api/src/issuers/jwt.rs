@@ -32,9 +32,9 @@ const KEYS_TRIED_MAX: usize = 8;
 /// An issuer whose tokens count.
 #[derive(Debug)]
 pub(super) struct Issuer {
-    /// What its tokens call it (`iss`).
+    /// The name that its tokens give it (`iss`).
     pub(super) name: String,
-    /// Whose names its users' are.
+    /// The namespace of its users' names.
     pub(super) namespace: String,
     /// Its tokens are for one of these (`aud`); for anybody if there is none.
     pub(super) audience: Vec<String>,

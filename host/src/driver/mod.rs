@@ -1,12 +1,13 @@
 //! Driver of one shard: between its host and the sockets, mailboxes and clocks of whoever runs it.
 //!
-//! Owns what is the same on every runtime: the upgrade decision, the intake of mail and its pace, answers to the HTTP
+//! Owns what is the same on every runtime: clients' connections (`clients`), the intake of mail and its pace, answers to the HTTP
 //! API, the bound of store tasks under way, frames that wait for full mailboxes, links to other nodes, what a view and
 //! its end mean for the shard, draining and stopping.
 //! Knows no socket, thread or clock: gateway gives it io_uring and eventfds, sim simulated ones, by four traits.
 //! Upholds I11: what waits for a mailbox and what runs in the store are bounded. All effects of a turn are carried out
 //! at its end, so that appends of one turn leave in one transaction and frames to one socket in one send.
 
+mod clients;
 mod credit;
 mod links;
 mod mail;
@@ -25,7 +26,7 @@ use router::{ConnId, Drain, Input, Output, Purpose, Stats};
 use schema::limits::{LINK_BYTES_MAX, LINK_MUST_BYTES_MAX, STORE_TASKS_MAX};
 use schema::mesh::MeshFrame;
 use schema::{CloseCode, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
-use wire::{PlainRequest, Refusal, Request, SharedFrame};
+use wire::SharedFrame;
 
 use crate::auth::Authenticator;
 use crate::host::{Done, Effect, Host, Latencies, Task};
@@ -35,8 +36,8 @@ use links::Queues;
 pub use mail::{Answer, Mail, Orders};
 pub use peers::PeerTotals;
 use peers::{Happened, Peers};
-use plain::{Exchanges, Outcome};
-use stomp::{Edge, StompOutput};
+use plain::Exchanges;
+use stomp::Edge;
 pub use upgrade::Upgrade;
 
 /// Items of mail taken in one turn, so that sockets have theirs.
@@ -256,141 +257,6 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.host.handle(self.now, input);
     }
 
-    /// A client asks for an upgrade. If it is agreed for a session, [`Self::opened`] or [`Self::closed`] follows.
-    ///
-    /// # Errors
-    /// The HTTP answer, for what is not served here.
-    pub fn requested(&mut self, conn: ConnId, request: &Request) -> Result<Upgrade, Refusal> {
-        let upgrade = upgrade::decide(request, self.echo).inspect_err(|_| self.requests_refused += 1)?;
-        if let Upgrade::Session { encoding, protocol } = upgrade {
-            self.agreed.insert(conn, Purpose::Session(encoding));
-            self.stomp.agreed(conn, protocol);
-        }
-        Ok(upgrade)
-    }
-
-    /// A client asks for something without an upgrade; `origin` is the page's that may read the answer. If it is taken,
-    /// [`Self::opened`] or [`Self::closed`] follows.
-    ///
-    /// # Errors
-    /// The whole answer, where that is all there is to it.
-    pub fn requested_plain(
-        &mut self,
-        conn: ConnId,
-        request: &PlainRequest,
-        origin: Option<&str>,
-    ) -> Result<(), Vec<u8>> {
-        self.now = self.clock.now();
-        let purpose = self.exchanges.requested((self.now, conn), request, origin)?;
-        self.agreed.insert(conn, purpose);
-        Ok(())
-    }
-
-    /// The answer to its upgrade is on its way, and frames may follow; or its plain request was taken. A shard that is full
-    /// says so and closes.
-    pub fn opened(&mut self, sockets: &mut impl Sockets, conn: ConnId) {
-        let Some(purpose) = self.agreed.remove(&conn) else { return };
-        let is_full = self.host.stats().sessions >= self.limits.sessions_max;
-        if self.exchanges.has(conn) {
-            return if is_full { self.turn_away(sockets, conn) } else { self.begin(sockets, conn, purpose) };
-        }
-        if is_full {
-            self.input(Input::TurnedAway);
-            let reason = "the node holds as many connections as it may";
-            return sockets.close(conn, CloseCode::Overloaded, reason);
-        }
-        self.input(Input::Accepted { conn, purpose });
-    }
-
-    fn turn_away(&mut self, sockets: &mut impl Sockets, conn: ConnId) {
-        self.input(Input::TurnedAway);
-        self.close_exchange(sockets, conn, CloseCode::Overloaded);
-    }
-
-    /// The session of a plain request begins, with what the request says.
-    fn begin(&mut self, sockets: &mut impl Sockets, conn: ConnId, purpose: Purpose) {
-        self.input(Input::Accepted { conn, purpose });
-        let outcome = self.exchanges.opened(conn);
-        self.carry_on(sockets, conn, &outcome);
-    }
-
-    /// Carries out what an exchange has come to.
-    fn carry_on(&mut self, sockets: &mut impl Sockets, conn: ConnId, outcome: &Outcome) {
-        if !outcome.bytes.is_empty() {
-            sockets.send_bytes(conn, &outcome.bytes);
-        }
-        if outcome.drained > 0 && !outcome.is_over {
-            self.input(Input::Drained { conn, bytes: outcome.drained });
-        }
-        if outcome.is_over {
-            sockets.finish(conn);
-            self.input(Input::Closed { conn });
-        } else if !outcome.says.is_empty() {
-            self.input(Input::Message { conn, text: true, payload: &outcome.says });
-        }
-    }
-
-    /// The router has forgotten the session of an exchange, or never had it.
-    fn close_exchange(&mut self, sockets: &mut impl Sockets, conn: ConnId, code: CloseCode) {
-        sockets.send_bytes(conn, &self.exchanges.closed_by_router(conn, code));
-        sockets.finish(conn);
-    }
-
-    /// Bytes came behind the head of a plain request.
-    pub fn received(&mut self, sockets: &mut impl Sockets, conn: ConnId, bytes: &[u8]) {
-        if self.exchanges.has(conn) {
-            let outcome = self.exchanges.received(conn, bytes);
-            self.carry_on(sockets, conn, &outcome);
-        }
-    }
-
-    /// Answers exchanges whose time has come, or that have something to say.
-    fn answer_exchanges(&mut self, sockets: &mut impl Sockets) -> bool {
-        let mut has_answered = false;
-        while let Some((conn, outcome)) = self.exchanges.next_ready().or_else(|| self.exchanges.next_due(self.now.mono))
-        {
-            has_answered = true;
-            self.carry_on(sockets, conn, &outcome);
-        }
-        has_answered
-    }
-
-    /// A whole message came.
-    pub fn message(&mut self, conn: ConnId, text: bool, payload: &[u8]) {
-        if self.stomp.has(conn) {
-            return self.stomp_message(conn, payload);
-        }
-        self.input(Input::Message { conn, text, payload });
-    }
-
-    /// Bytes came that make no message.
-    pub fn heard(&mut self, conn: ConnId) {
-        self.stomp.heard(conn, self.now);
-        self.input(Input::Heard { conn });
-    }
-
-    /// Bytes of what [`Sockets::send`] was given have left.
-    pub fn drained(&mut self, conn: ConnId, bytes: u32) {
-        if self.exchanges.has(conn) {
-            let bytes = self.exchanges.drained(conn, bytes);
-            if bytes > 0 {
-                self.input(Input::Drained { conn, bytes });
-            }
-            return;
-        }
-        let bytes = self.stomp.drained(conn, self.now, bytes);
-        self.input(Input::Drained { conn, bytes });
-    }
-
-    /// The connection is gone.
-    pub fn closed(&mut self, conn: ConnId) {
-        self.agreed.remove(&conn);
-        self.stomp.closed(conn);
-        if self.exchanges.gone(conn) {
-            self.input(Input::Closed { conn });
-        }
-    }
-
     /// A connection to another node has been made, and its handshake is done: it is the link of this number between the
     /// two.
     pub fn peer_connected(&mut self, streams: &mut impl Streams, stream: StreamId, peer: Incarnation, number: u16) {
@@ -576,70 +442,18 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     fn carry_out(&mut self, effect: Effect, sockets: &mut impl Sockets) {
         match effect {
-            Effect::Output(output) => self.put_out(output, sockets),
-            Effect::Run(task) => self.tasks_waiting.push_back(task),
-            Effect::Outdated(epoch) => self.outdated(epoch),
-        }
-    }
-
-    fn put_out(&mut self, output: Output, sockets: &mut impl Sockets) {
-        match output {
-            Output::Send { conn, frame } if self.exchanges.has(conn) => {
-                let outcome = self.exchanges.said(conn, &frame);
-                self.carry_on(sockets, conn, &outcome);
-            }
-            Output::Ping { conn } if self.exchanges.has(conn) => {
-                sockets.send_bytes(conn, &self.exchanges.pinged(conn));
-                self.input(Input::Heard { conn });
-            }
-            Output::Close { conn, code } if self.exchanges.has(conn) => self.close_exchange(sockets, conn, code),
-            // What comes behind a request is bounded by itself, and its end is to be noticed.
-            Output::Reads { conn, .. } if self.exchanges.has(conn) => {}
-            Output::Send { conn, frame } if self.stomp.has(conn) => {
-                self.stomp.told(conn, self.now, &frame);
-                self.flush_stomp(sockets);
-            }
-            Output::Send { conn, frame } => sockets.send(conn, &frame),
-            Output::Ping { conn } => sockets.ping(conn),
-            Output::Close { conn, code } => {
-                self.stomp.closing(conn, self.now, code);
-                self.flush_stomp(sockets);
-                sockets.close(conn, code, "");
-            }
-            Output::Reads { conn, on } => {
-                if self.stomp.reads(conn, self.now, on) {
-                    sockets.set_reads(conn, on);
-                }
-                self.flush_stomp(sockets);
-            }
-            Output::Mesh { frame } => self.send(frame),
-            Output::Reply { ticket, reply } => {
+            Effect::Output(Output::Send { conn, frame }) => self.say(sockets, conn, &frame),
+            Effect::Output(Output::Ping { conn }) => self.ping(sockets, conn),
+            Effect::Output(Output::Close { conn, code }) => self.close(sockets, conn, code),
+            Effect::Output(Output::Reads { conn, on }) => self.set_reads(sockets, conn, on),
+            Effect::Output(Output::Mesh { frame }) => self.send(frame),
+            Effect::Output(Output::Reply { ticket, reply }) => {
                 let answer = self.answers.remove(&ticket).expect("I12: what is answered was asked");
                 answer(reply);
             }
-            Output::Outdated { epoch } => self.outdated(epoch),
-            Output::Lost { incarnation } => self.peers.begin_afresh(incarnation),
-        }
-    }
-
-    /// A message of a client that speaks STOMP. What it asks for is asked in this turn; it is there in any case.
-    fn stomp_message(&mut self, conn: ConnId, payload: &[u8]) {
-        self.input(Input::Heard { conn });
-        if let Some(lines) = self.stomp.received(conn, self.now, payload) {
-            self.input(Input::Message { conn, text: true, payload: &lines });
-        }
-    }
-
-    /// Carries out what sessions that speak STOMP came to.
-    fn flush_stomp(&mut self, sockets: &mut impl Sockets) {
-        while let Some((conn, output)) = self.stomp.poll_output() {
-            match output {
-                StompOutput::Send(frame) => sockets.send(conn, &frame),
-                StompOutput::Close(code) => sockets.close(conn, code, ""),
-                StompOutput::Requests(lines) => self.input(Input::Message { conn, text: true, payload: &lines }),
-                StompOutput::Reads(on) => sockets.set_reads(conn, on),
-                StompOutput::Drained(bytes) => self.input(Input::Drained { conn, bytes }),
-            }
+            Effect::Output(Output::Lost { incarnation }) => self.peers.begin_afresh(incarnation),
+            Effect::Run(task) => self.tasks_waiting.push_back(task),
+            Effect::Outdated(epoch) | Effect::Output(Output::Outdated { epoch }) => self.outdated(epoch),
         }
     }
 
