@@ -80,7 +80,7 @@ const profile = await mkdtemp(join(tmpdir(), 'stomp-chromium-'));
 const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', `--user-data-dir=${profile}`];
 const browser = spawn(facts.chromium, [...flags, `http://127.0.0.1:${server.address().port}/`], { stdio: 'ignore' });
 const gone = new Promise((resolve) => { browser.on('exit', resolve); browser.on('error', (error) => told({ error })); });
-const late = setTimeout(() => told({ error: 'the page says nothing' }), 60_000);
+const late = setTimeout(() => told({ error: 'the page says nothing' }), 180_000);
 const said = await result;
 clearTimeout(late);
 browser.kill();
