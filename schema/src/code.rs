@@ -5,17 +5,39 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $meaning:literal])* $variant:ident = $code:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "u16", try_from = "u16")]
         #[repr(u16)]
-        pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
+        pub enum $name { $($(#[doc = $meaning])* $variant = $code,)* }
 
         impl $name {
             /// Every code, in the order of their numbers.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The meaning, a sentence or two, as documents tell it.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $($name::$variant => concat!($($meaning),*).trim_ascii(),)*
+                }
+            }
         }
+
+        /// The numbers, each with its meaning.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+                let one = |code: &$name| {
+                    let number = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([u16::from(*code)]));
+                    number.description(Some(code.meaning()))
+                };
+                $name::ALL.iter().fold(OneOfBuilder::new(), |all, code| all.item(one(code))).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl From<$name> for u16 {
             fn from(code: $name) -> u16 {

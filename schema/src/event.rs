@@ -28,6 +28,7 @@ pub enum Role {
 /// The kind of change of a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum MemberChange {
     /// The channel was made, by this user.
     Created,

@@ -93,7 +93,7 @@ macro_rules! timed_id {
             }
         }
 
-        text_in_serde! { $name, $what, Some("^(0|[1-9][0-9]{0,18})$") }
+        text_in_serde! { $name, $what, Some("^(0|[1-9][0-9]{0,19})$") }
     };
 }
 

@@ -10,7 +10,7 @@
 //! text                         names, and characters that show nothing
 //! position                     places in an inbox, and cursors as clients hold them
 //! place                        places in lists of messages
-//! message command              what clients say and hear       -> codec::{json, fb}
+//! message command              what clients say and hear       -> codec::{json, fb}, asyncapi
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! notice template              what somebody is told outside of a connection, by which media, in which words
 //! notice_event                 what applications read of what became of it
@@ -20,6 +20,7 @@
 //! generated flat enums         what the FlatBuffers forms share
 //! ```
 
+pub mod asyncapi;
 pub mod code;
 pub mod codec;
 pub mod command;

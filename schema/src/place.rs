@@ -42,7 +42,7 @@ impl FromStr for MessagePlace {
     }
 }
 
-text_in_serde! { MessagePlace, "cursor of this list", Some("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,19}$") }
+text_in_serde! { MessagePlace, "cursor of this list", Some("^[0-9]{1,20}-[0-9]{1,20}-[0-9]{1,20}$") }
 
 #[cfg(test)]
 mod tests {

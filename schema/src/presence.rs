@@ -8,7 +8,9 @@ use crate::id::UserId;
 use crate::time::UnixMs;
 
 /// The presence of a user, over all of its devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
     /// No device is connected, and none was for the grace.
@@ -22,7 +24,7 @@ pub enum PresenceState {
 
 /// One user's presence, as those who may see it are told. To those who may not, everyone is offline and never was
 /// active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PresenceEntry {
     /// The user that it is about.
     pub user_id: UserId,

@@ -1,16 +1,19 @@
-//! The API's description of itself.
+//! The API's description of itself, and the client protocol's.
 //!
-//! Owns what the document has beside what each handler says of itself.
+//! Owns what the OpenAPI document has beside what each handler says of itself, and how both documents are served. The AsyncAPI
+//! document is `schema::asyncapi`.
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use kv::Engine;
 use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi, Path as _};
 
 use super::{
     addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events,
@@ -25,12 +28,22 @@ macro_rules! described {
     ($($family:ident::$handler:ident)*) => {
         #[derive(OpenApi)]
         #[openapi(
-            info(title = "Rookery", description = "Accounts, channels, history and discovery, beside the WebSocket."),
-            paths($($family::$handler,)* dev::login, document),
+            info(title = "Rookery", description = "Accounts, channels, history and discovery, beside the WebSocket, whose messages `/asyncapi.json` describes. \
+                    Event streams and polls (PROTOCOL, section 11) have these messages too."),
+            paths($($family::$handler,)* dev::login, document, asyncapi),
             components(schemas(ProblemBody)),
-            modifiers(&Bearer, &Errors)
+            modifiers(&Bearer, &Errors, &Names)
         )]
         struct Described;
+
+        /// The path of each operation, its method, and its name in the document.
+        fn names() -> Vec<(String, Vec<HttpMethod>, String)> {
+            pastey::paste! { vec![$((
+                $family::[<__path_ $handler>]::path(),
+                $family::[<__path_ $handler>]::methods(),
+                concat!(stringify!($family), "_", stringify!($handler)).replace("backend_", "server_"),
+            ),)*] }
+        }
     };
 }
 
@@ -47,6 +60,36 @@ impl Modify for Bearer {
         let basic = Http::builder().scheme(HttpAuthScheme::Basic).description(Some("An application's key and secret"));
         components.add_security_scheme("app", SecurityScheme::Http(basic.build()));
     }
+}
+
+/// A name of each operation that no other has, as generators of clients want it.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, document: &mut Document) {
+        for (path, methods, name) in names() {
+            let item = document.paths.paths.get_mut(&path).expect("what is described has its path");
+            for method in methods {
+                if let Some(operation) = operation(item, &method) {
+                    operation.operation_id = Some(name.clone());
+                }
+            }
+        }
+    }
+}
+
+fn operation<'a>(item: &'a mut PathItem, method: &HttpMethod) -> Option<&'a mut Operation> {
+    let operation = match method {
+        HttpMethod::Get => &mut item.get,
+        HttpMethod::Put => &mut item.put,
+        HttpMethod::Post => &mut item.post,
+        HttpMethod::Delete => &mut item.delete,
+        HttpMethod::Options => &mut item.options,
+        HttpMethod::Head => &mut item.head,
+        HttpMethod::Patch => &mut item.patch,
+        HttpMethod::Trace => &mut item.trace,
+    };
+    operation.as_mut()
 }
 
 /// The errors that every operation may answer.
@@ -73,6 +116,18 @@ impl Modify for Errors {
 )]
 pub(crate) async fn document<E: Engine, S: Shards>(State(api): State<Api<E, S>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], api.document.clone())
+}
+
+#[utoipa::path(
+    get, path = "/asyncapi.json", tag = "openapi",
+    responses((status = 200, description = "The messages of the WebSocket, as AsyncAPI 3.0 describes them", body = Object)),
+)]
+pub(crate) async fn asyncapi<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let document = schema::asyncapi::document(&api.ws_origin.for_client(&headers));
+    ([(CONTENT_TYPE, "application/json")], document.to_string())
 }
 
 /// The document, of a server with or without the route for development.

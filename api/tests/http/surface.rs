@@ -38,9 +38,9 @@ fn what_is_described_is_what_is_served() {
     assert!(described.len() >= 33, "{described:?}");
     // Of each path, the methods described and no other.
     let paths: BTreeSet<_> = described.iter().filter_map(|operation| operation.split(' ').nth(1)).collect();
-    // Beside the list of operations: the login for development, the document, links, and fifteen of the internal router.
+    // Beside the list of operations: the login for development, the two documents, links, and fifteen of the internal router.
     let by_hand = include_str!("../../src/routes/mod.rs").matches(".route(\"").count();
-    assert_eq!(by_hand, 18, "a route beside the list of operations is in no document");
+    assert_eq!(by_hand, 19, "a route beside the list of operations is in no document");
     let mut client = Client::connect(world.public);
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
@@ -64,8 +64,32 @@ fn the_document_is_complete_in_itself() {
         let name = reference.split('"').next().expect("a name");
         assert!(known.contains_key(name), "{name} is referred to and not there");
     }
+    let mut names = BTreeSet::new();
+    for name in answer.body.split(r#""operationId":""#).skip(1) {
+        assert!(names.insert(name.split('"').next()), "two operations have one name: {name}");
+    }
     let mut world = World::new();
     assert!(!described(&mut world).contains("POST /v1/dev/login"), "outside development there is no such route");
+}
+
+#[test]
+fn the_protocol_of_the_websocket_is_described_too_with_the_address_of_the_node() {
+    let mut world = World::new();
+    let answer =
+        world.check(r#"GET /asyncapi.json => 200 {"asyncapi":"3.0.0","operations":{"send":{"action":"receive"}}}"#);
+    assert_eq!(answer.header("content-type"), "application/json");
+    let document: Value = serde_json::from_str(&answer.body).expect("a document is JSON");
+    let best = world.check("GET /v1/servers/best => 200");
+    let best: Value = serde_json::from_str(&best.body).expect("JSON");
+    let server = &document["servers"]["node"];
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let address = format!(
+        "{}://{}{}",
+        text(&server["protocol"]),
+        text(&server["host"]),
+        text(&document["channels"]["websocket"]["address"])
+    );
+    assert_eq!(address, text(&best[0]["url"]));
 }
 
 #[test]

@@ -1,10 +1,14 @@
-//! The API as its own document describes it: schemathesis, which nobody here wrote, calls a real node by `/openapi.json`.
+//! The documents of a real node, by programs that nobody here wrote: schemathesis calls the API as `/openapi.json` says, and validators
+//! read that and `/asyncapi.json`.
 //!
-//! `ROOKERY_SCHEMATHESIS` names the program; without it this test says that it checks nothing. The gate sets it.
+//! `ROOKERY_SCHEMATHESIS` and `ROOKERY_OPENAPI_VALIDATOR` name programs, `ROOKERY_ASYNCAPI` a directory whose `node_modules` has what
+//! `package.json` lists. A test without its program says that it checks nothing. The gate sets them.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,12 +17,48 @@ use support::{Node, rookery, said};
 /// Requests of each operation that are made up, beside those at the borders of its schema.
 const EXAMPLES: &str = "20";
 
+/// The value of a variable that names a program; without it, what is not checked.
+fn program(variable: &str, what: &str) -> Option<OsString> {
+    let program = std::env::var_os(variable);
+    if program.is_none() {
+        eprintln!("NOT CHECKED: {variable} names no {what}");
+    }
+    program
+}
+
+/// Fails if a command that is given the file of a document, as a node serves it, has anything against it. What it says else.
+fn check(path: &str, command: &mut Command) -> String {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let mut answer = ureq::get(format!("{}{path}", node.api)).call().expect("it is served");
+    let file = data.path().join("document.json");
+    fs::write(&file, answer.body_mut().read_to_string().expect("text")).expect("it is written");
+    let output = command.arg(file).output().expect("the program starts");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{path}: {told}{}", String::from_utf8_lossy(&output.stderr));
+    told
+}
+
+#[test]
+fn the_document_of_the_api_is_one_of_openapi() {
+    let Some(program) = program("ROOKERY_OPENAPI_VALIDATOR", "openapi-spec-validator") else { return };
+    check("/openapi.json", Command::new(program).args(["--schema", "3.1", "--validation-errors", "all"]));
+}
+
+#[test]
+fn the_document_of_the_websocket_is_one_of_asyncapi() {
+    let Some(packages) = program("ROOKERY_ASYNCAPI", "directory with @asyncapi/parser") else { return };
+    // Node looks for packages where a script lies.
+    let script = tempfile::Builder::new().suffix("-asyncapi.js").tempfile_in(packages);
+    let script = script.expect("ROOKERY_ASYNCAPI is a directory that can be written");
+    fs::write(&script, include_str!("asyncapi.js")).expect("it is written");
+    let told = check("/asyncapi.json", Command::new("node").arg(script.path()));
+    assert_eq!(told, "3.0.0: 28 operations, 44 messages\n");
+}
+
 #[test]
 fn no_answer_is_other_than_the_document_says() {
-    let Some(program) = std::env::var_os("ROOKERY_SCHEMATHESIS") else {
-        eprintln!("NOT CHECKED: ROOKERY_SCHEMATHESIS names no schemathesis");
-        return;
-    };
+    let Some(program) = program("ROOKERY_SCHEMATHESIS", "schemathesis") else { return };
     let data = tempfile::tempdir().expect("a directory");
     let node = Node::start("run", data.path(), &["--shards", "1"]);
     let (_, token) = node.sign_up("ann");

@@ -15,7 +15,7 @@ use crate::presence::PresenceEntry;
 use crate::time::UnixMs;
 
 /// A push: what a session is told without a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Push {
     /// A message was sent to one of its channels.
@@ -149,7 +149,7 @@ pub enum Push {
 }
 
 /// One channel of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SnapshotChannel {
     /// The channel.
     pub channel_id: ChannelId,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Push;
+use crate::code::ErrorCode;
 use crate::id::{ChannelId, Seq, SessionId, UserId};
 use crate::limits;
 use crate::message::Message;
@@ -30,7 +31,7 @@ pub enum ServerFrame {
 }
 
 /// The answer to a command that was carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// The session lives.
@@ -99,7 +100,7 @@ pub enum Reply {
 }
 
 /// The fields of the reply to `open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Opened {
     /// The channel's newest seq, or the last that this account may see if it has left; 0 if there is none.
     pub head_seq: Seq,
@@ -113,7 +114,7 @@ pub struct Opened {
 }
 
 /// Up to where a member has read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReadMark {
     /// The member whose mark it is.
     pub user_id: UserId,
@@ -149,7 +150,7 @@ pub struct SearchHit {
 }
 
 /// The fields of the reply to `connect`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Connected {
     /// The account of the session.
     pub user_id: UserId,
@@ -168,7 +169,7 @@ pub struct Connected {
 }
 
 /// Limits that a client must know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ClientLimits {
     /// Characters of a message's text.
     pub body_chars_max: u32,
@@ -183,7 +184,7 @@ impl Default for ClientLimits {
 }
 
 /// Pauses before connecting again: `random(0, min(cap, base · 2^n))`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Retry {
     /// Bound of the first pause, which each failure doubles.
     pub base_ms: u32,
@@ -211,9 +212,10 @@ pub struct HistoryPage {
 }
 
 /// The answer to a command that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorReply {
     /// The error code, to branch on.
+    #[schema(value_type = ErrorCode)]
     pub code: u16,
     /// The text for a person.
     pub message: String,

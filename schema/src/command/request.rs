@@ -21,7 +21,7 @@ pub struct Request {
 }
 
 /// A command of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// The first command of a connection.
@@ -75,7 +75,7 @@ pub enum Command {
 }
 
 /// The fields of `edit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Edit {
     /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
@@ -90,7 +90,7 @@ pub struct Edit {
 }
 
 /// The fields of `delete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Delete {
     /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
@@ -101,7 +101,7 @@ pub struct Delete {
 }
 
 /// The fields of `react`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct React {
     /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
@@ -116,7 +116,7 @@ pub struct React {
 }
 
 /// The fields of `typing`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Typing {
     /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
@@ -125,7 +125,7 @@ pub struct Typing {
 }
 
 /// The fields of `open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Open {
     /// The channel that the user looks at.
     pub channel_id: ChannelId,
@@ -135,7 +135,7 @@ pub struct Open {
 }
 
 /// The fields of `presence_get`: users, or a page of a channel's members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PresenceGet {
     /// Users to be told of, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -149,7 +149,7 @@ pub struct PresenceGet {
 }
 
 /// The fields of `search`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Search {
     /// Words, all of which a message must have. At most 200 characters.
     pub query: String,
@@ -181,7 +181,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// The fields of `connect`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Connect {
     /// A signed access token of at most 4 KiB.
     pub token: String,
@@ -196,7 +196,7 @@ pub struct Connect {
 }
 
 /// The fields of `send`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Send {
     /// The channel that the message is for.
     pub channel_id: ChannelId,
@@ -240,17 +240,35 @@ pub enum HistoryWindow {
     Around(Seq),
 }
 
-#[derive(Serialize, Deserialize)]
+/// The fields of `history`: at most one of `before`, `after` and `around`, and without one the newest.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 struct HistoryFields {
+    /// The channel whose past is asked for.
     channel_id: ChannelId,
+    /// The last messages before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<Seq>,
+    /// The first messages after this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Seq>,
+    /// Messages with this one in their middle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     around: Option<Seq>,
+    /// Messages at most; the server's limit is 200.
     #[serde(default = "default_limit")]
     limit: u32,
+}
+
+impl utoipa::PartialSchema for History {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        HistoryFields::schema()
+    }
+}
+
+impl utoipa::ToSchema for History {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        HistoryFields::schemas(schemas);
+    }
 }
 
 /// Messages of a page when the client names no limit.
