@@ -15,6 +15,7 @@ use crate::password::Cost;
 use crate::proxy::Network;
 use crate::queues::Queues;
 use crate::templates::Templates;
+use crate::tls::Tls;
 
 /// How HTTP is served.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub group_members_max: u32,
     /// Proxies that are believed about the address of a client: X-Forwarded-For, Forwarded, PROXY headers.
     pub trusted_proxies: Vec<Network>,
+    /// TLS of the public listener; without it a proxy speaks that.
+    pub tls: Option<Tls>,
     /// The origins whose pages may use this server.
     pub origins: Origins,
     /// The ways by which users who are away are told.
@@ -50,11 +53,12 @@ pub struct Config {
 /// Bounds of the HTTP listeners.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections to the public listener at once; more wait in its backlog. Each takes some 20 KB and a descriptor.
+    /// Connections to the public listener at once; more wait in its backlog. Each takes some 20 KB and a descriptor. As
+    /// many requests of HTTP/2 may be under way on all of them together.
     pub connections_max: usize,
     /// Connections to the internal listener at once: a few probes and scrapers.
     pub internal_connections_max: usize,
-    /// How long a client may take for a request's head, and may keep an idle connection.
+    /// How long a client may take for a request's head and for the handshake of TLS, and may keep an idle connection.
     pub header: Duration,
     /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
     pub body: Duration,

@@ -14,7 +14,6 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Version};
 use schema::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::config::Node;
 use crate::counts::Bound;
@@ -28,6 +27,9 @@ pub(crate) fn refusal(request: &Request) -> Option<Problem> {
     match (hosts.next(), hosts.next()) {
         // HTTP/1.0 knows no Host.
         (None, _) if request.version() < Version::HTTP_11 => {}
+        (None, _) if request.version() == Version::HTTP_2 => {
+            return bad("a request of HTTP/2 names an authority (RFC 9113, section 8.3.1)");
+        }
         (None, _) => return bad("a request of HTTP/1.1 has a Host header (RFC 9112, section 3.2)"),
         (Some(_), Some(_)) => return bad("Host is there more than once"),
         (Some(host), None) if !is_host(host.as_bytes()) => return bad("Host is no name or address with a port"),
@@ -59,11 +61,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str>
         .filter(|member| !member.is_empty())
 }
 
-/// A connection's bytes: what was read before hyper came first, and hyper's own refusals with a body.
-pub(crate) struct Stream {
-    inner: TcpStream,
-    /// Read already, by whoever looked for a PROXY header.
-    unread: Vec<u8>,
+/// A connection's bytes, with bodies for hyper's own refusals.
+pub(crate) struct Stream<T> {
+    inner: T,
     node: Arc<dyn Node>,
     /// Whether a line has ended since the last answer: else what is too long is the target.
     line_ended: bool,
@@ -76,28 +76,22 @@ struct Replacement {
     written: usize,
 }
 
-impl Stream {
-    pub(crate) fn new(inner: TcpStream, unread: Vec<u8>, node: Arc<dyn Node>) -> Self {
-        Self { inner, unread, node, line_ended: false, replacement: None }
+impl<T> Stream<T> {
+    pub(crate) fn new(inner: T, node: Arc<dyn Node>) -> Self {
+        Self { inner, node, line_ended: false, replacement: None }
     }
 }
 
-impl AsyncRead for Stream {
+impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.unread.is_empty() {
-            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        } else {
-            let taken = self.unread.len().min(buf.remaining());
-            buf.put_slice(&self.unread[..taken]);
-            self.unread.drain(..taken);
-        }
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         self.line_ended |= buf.filled()[before..].contains(&b'\n');
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Stream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.replacement.is_none() {

@@ -17,6 +17,7 @@
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
 //! links      links in notifications            following  answers that stay open and grow
+//! tls        the listener's certificate          http2      bounds of connections with many requests at once
 //! templates  an engine of templates, as it is asked
 //! ```
 
@@ -30,6 +31,7 @@ mod ending;
 mod extract;
 mod following;
 mod http1;
+mod http2;
 mod issuers;
 mod links;
 mod names;
@@ -47,6 +49,7 @@ mod serve;
 mod shards;
 mod state;
 mod templates;
+mod tls;
 pub mod token;
 
 pub use apps::{Applications, StoredApplications};
@@ -66,4 +69,5 @@ pub use queues::{Queues, StoredQueues};
 pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;
 pub use templates::{Preview, Templates};
+pub use tls::{Tls, TlsError};
 pub use token::TokenKey;

@@ -3,11 +3,16 @@
 //! Owns whom to believe: an address is taken from `X-Forwarded-For`, `Forwarded` (RFC 7239) or a PROXY header only
 //! where the peer that sent it is trusted, so that nobody else chooses whose limits it counts against.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::str::FromStr;
+use std::task::{Context, Poll};
 
 use axum::http::HeaderMap;
 use axum::http::header::FORWARDED;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 /// An address, or all that begin with the same bits: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +130,7 @@ fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
 
 /// The bytes before a connection's first request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Prelude {
+enum Prelude {
     /// No PROXY header.
     Absent,
     /// The beginning of one, maybe.
@@ -137,10 +142,10 @@ pub(crate) enum Prelude {
 }
 
 /// Bytes of a PROXY header at most: those of version 1 have 107, those of version 2 have room for extensions.
-pub(crate) const PRELUDE_BYTES_MAX: usize = 1024;
+const PRELUDE_BYTES_MAX: usize = 1024;
 
 /// Reads a PROXY header, of version 1 or 2, at the start of a connection.
-pub(crate) fn prelude(bytes: &[u8]) -> Prelude {
+fn prelude(bytes: &[u8]) -> Prelude {
     const V1: &[u8] = b"PROXY ";
     const V1_BYTES_MAX: usize = 107;
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -172,6 +177,61 @@ pub(crate) fn prelude(bytes: &[u8]) -> Prelude {
         return source.map_or(Prelude::Damaged, |source| Prelude::Whole { bytes, source: Some(source.to_canonical()) });
     }
     if V1.starts_with(bytes) || V2.starts_with(bytes) { Prelude::Partial } else { Prelude::Absent }
+}
+
+/// Reads a PROXY header, if there is one: for whom the peer speaks. What follows it is left in `unread`.
+///
+/// # Errors
+/// The connection's, or it began as a PROXY header and is none.
+pub(crate) async fn proxied(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<IpAddr>> {
+    loop {
+        match prelude(unread) {
+            Prelude::Absent => return Ok(None),
+            Prelude::Whole { bytes, source } => {
+                unread.drain(..bytes);
+                return Ok(source);
+            }
+            Prelude::Damaged => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a PROXY header")),
+            Prelude::Partial => {}
+        }
+        let mut more = [0; PRELUDE_BYTES_MAX];
+        match stream.read(&mut more).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => unread.extend_from_slice(&more[..bytes]),
+        }
+    }
+}
+
+/// A connection whose first bytes were read by whoever looked for a PROXY header.
+pub(crate) struct Unread {
+    pub(crate) stream: TcpStream,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl AsyncRead for Unread {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.bytes.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let taken = self.bytes.len().min(buf.remaining());
+        buf.put_slice(&self.bytes[..taken]);
+        self.bytes.drain(..taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Unread {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// The source of `PROXY TCP4 SOURCE DESTINATION PORT PORT`; none of `PROXY UNKNOWN`.

@@ -1,12 +1,12 @@
 //! The listeners: connections in, requests to the router, and an end when the node stops.
 //!
 //! Owns a thread for each listener, its single-threaded runtime, and the bounds in number and time of everything that a
-//! client can keep open. Knows no route. A connection ends by itself when its head takes too long, when its request
+//! client can keep open. Knows no route. Without TLS it is HTTP/1.1, within TLS what the client prefers of that and HTTP/2. A connection ends by itself when its head takes too long, when its request
 //! does, when it is old, and at the latest [`Limits::stop`] after the server was told to stop.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -19,10 +19,11 @@ use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kv::Engine;
 use schema::ErrorCode;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
@@ -33,15 +34,17 @@ use crate::config::{Config, Limits, Node};
 use crate::counts::Bound;
 use crate::following::Until;
 use crate::http1::Stream;
+use crate::http2::{self, UnderWay};
 use crate::issuers::Tokens;
 use crate::password::Passwords;
 use crate::problem::Problem;
-use crate::proxy::{Network, PRELUDE_BYTES_MAX, Prelude, is_trusted, prelude};
+use crate::proxy::{Network, Unread, is_trusted, proxied};
 use crate::routes;
 use crate::shards::Shards;
 use crate::state::Api;
+use crate::tls::{self, Tls};
 
-/// Bytes that one connection may buffer of a head, and of a body at a time.
+/// Bytes that a connection of HTTP/1.1 may buffer of a head, and of a body at a time.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Pause after an accept that failed, for want of descriptors most likely: some will be closed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,9 +100,10 @@ pub fn serve<E: Engine, S: Shards>(
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;
     let document = routes::openapi::render(config.dev_users.is_some());
-    let trusted = config.trusted_proxies.clone().into();
+    let (trusted, tls) = (config.trusted_proxies.clone().into(), config.tls.clone());
     let api = Api::new(config, engine, shards, tokens, Arc::clone(&node), passwords, document);
-    let serving = Serving { router: routes::public(api), trusted, limits, node };
+    let requests = Arc::new(Semaphore::new(limits.connections_max));
+    let serving = Serving { router: routes::public(api), trusted, tls, requests, limits, node };
     start("api", listener, serving, limits.connections_max)
 }
 
@@ -111,7 +115,8 @@ pub fn serve<E: Engine, S: Shards>(
 /// If the socket or a thread is not usable.
 pub fn serve_internal(listener: TcpListener, limits: Limits, node: Arc<dyn Node>) -> io::Result<Running> {
     let router = routes::internal(Arc::clone(&node));
-    let serving = Serving { router, trusted: [].into(), limits, node };
+    let requests = Arc::new(Semaphore::new(limits.internal_connections_max));
+    let serving = Serving { router, trusted: [].into(), tls: None, requests, limits, node };
     start("internal", listener, serving, limits.internal_connections_max)
 }
 
@@ -121,6 +126,9 @@ struct Serving {
     router: Router,
     /// Peers that may say for whom they speak.
     trusted: Arc<[Network]>,
+    tls: Option<Tls>,
+    /// A place for each request of HTTP/2 that is under way: of them no more than HTTP/1.1's connections could have.
+    requests: Arc<Semaphore>,
     limits: Limits,
     node: Arc<dyn Node>,
 }
@@ -133,7 +141,12 @@ fn start(name: &str, listener: TcpListener, serving: Serving, connections_max: u
         tokio::net::TcpListener::from_std(listener)?
     };
     let (stop, stopped) = watch::channel(false);
+    let tls = serving.tls.clone();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if let Some(tls) = tls {
+            // Ends with the runtime.
+            drop(runtime.spawn(tls.renew()));
+        }
         runtime.block_on(accept(listener, serving, connections_max, stopped));
         // Drops what did not end in time.
         runtime.shutdown_background();
@@ -193,7 +206,7 @@ async fn until(stop: &mut watch::Receiver<bool>) {
 
 /// Serves one connection to its end.
 async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Serving, mut stop: watch::Receiver<bool>) {
-    let Serving { router, trusted, limits, node } = serving;
+    let Serving { router, trusted, tls, requests, limits, node } = serving;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it began");
         return;
@@ -210,19 +223,57 @@ async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Servin
             Err(_) => return,
         }
     }
-    let counting = Arc::clone(&node);
     let ends = Until { stop: stop.clone(), at: tokio::time::Instant::now() + limits.connection };
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let meeting = Meeting { peer, ends, router, limits, node };
+    let stream = Unread { stream, bytes: unread };
+    let Some(tls) = tls else { return one(stream, meeting, stop).await };
+    let stream = tokio::select! {
+        agreed = timeout(limits.header, tls.accept(stream)) => agreed,
+        () = until(&mut stop) => return,
+    };
+    match stream {
+        Ok(Ok(stream)) if tls::speaks_http2(&stream) => many(stream, meeting, requests, stop).await,
+        Ok(Ok(stream)) => one(stream, meeting, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS was agreed on"),
+        Err(_) => tracing::debug!(%peer, "TLS took too long"),
+    }
+}
+
+/// What a connection's requests have in common.
+struct Meeting {
+    peer: SocketAddr,
+    ends: Until,
+    router: Router,
+    limits: Limits,
+    node: Arc<dyn Node>,
+}
+
+impl Meeting {
+    /// A request as handlers take it.
+    fn request(&self, request: Request<Incoming>) -> Request<Body> {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(ends.clone());
-        respond(router.clone(), request, limits.request, Arc::clone(&counting))
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.ends.clone());
+        request
+    }
+}
+
+/// Serves a connection of HTTP/1.1, one request at a time.
+async fn one(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    meeting: Meeting,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (limits, node) = (meeting.limits, Arc::clone(&meeting.node));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (mut router, request) = (meeting.router.clone(), meeting.request(request));
+        respond(async move { router.call(request).await }, limits.request, Arc::clone(&meeting.node))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stream::new(stream, unread, node)), service);
+        .serve_connection(TokioIo::new(Stream::new(stream, node)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
@@ -235,40 +286,59 @@ async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Servin
     }
 }
 
+/// Serves a connection of HTTP/2, whose requests take a place each of `requests`.
+async fn many(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    meeting: Meeting,
+    requests: Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let limits = meeting.limits;
+    let under_way = UnderWay::default();
+    let entering = under_way.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (mut router, requests, entered) = (meeting.router.clone(), Arc::clone(&requests), entering.enter());
+        let (mut request, node) = (meeting.request(request), Arc::clone(&meeting.node));
+        http2::name_host(&mut request);
+        let answer = async move {
+            let waits = requests.available_permits() == 0;
+            node.http_counts().add(waits.then_some(Bound::Connections));
+            let place = requests.acquire_owned().await.expect("the semaphore is never closed");
+            let response = router.call(request).await?;
+            // Until its last byte was taken a request is under way.
+            Ok(response.map(|body| http2::hold(body, (place, entered))))
+        };
+        respond(answer, limits.request, Arc::clone(&meeting.node))
+    });
+    let mut connection = pin!(http2::builder().serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = under_way.idle(limits.header) => {}
+        () = sleep(limits.connection) => {}
+        () = until(&mut stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection => log_end(ended),
+        // A peer that does not take part in the end.
+        () = under_way.idle(limits.header) => {}
+        () = sleep(limits.request) => {}
+    }
+}
+
 fn log_end(ended: Result<(), hyper::Error>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "connection");
     }
 }
 
-/// Reads a PROXY header, if there is one: for whom the peer speaks. What follows it is left in `unread`.
-async fn proxied(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<IpAddr>> {
-    loop {
-        match prelude(unread) {
-            Prelude::Absent => return Ok(None),
-            Prelude::Whole { bytes, source } => {
-                unread.drain(..bytes);
-                return Ok(source);
-            }
-            Prelude::Damaged => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a PROXY header")),
-            Prelude::Partial => {}
-        }
-        let mut more = [0; PRELUDE_BYTES_MAX];
-        match stream.read(&mut more).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            bytes => unread.extend_from_slice(&more[..bytes]),
-        }
-    }
-}
-
-/// Routes one request, and answers for it if that takes too long.
+/// Has a request answered, and answers for it if that takes too long.
 async fn respond(
-    mut router: Router,
-    request: Request<Body>,
+    answer: impl Future<Output = Result<Response, Infallible>>,
     limit: Duration,
     node: Arc<dyn Node>,
 ) -> Result<Response, Infallible> {
-    match timeout(limit, router.call(request)).await {
+    match timeout(limit, answer).await {
         Ok(response) => response,
         Err(_) => {
             node.http_counts().add(Some(Bound::RequestTime));

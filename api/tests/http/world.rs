@@ -264,6 +264,7 @@ impl World {
             dev_users: options.dev_users,
             group_members_max: options.group_members_max,
             trusted_proxies: options.trusted_proxies,
+            tls: None,
             origins: options.origins,
             media: Arc::new(PhonesAndBrowsers(Arc::clone(&backlog))),
             templates: Arc::new(Jinja),

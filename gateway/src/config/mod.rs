@@ -72,6 +72,13 @@ pub(crate) struct Config {
     /// Other origins whose pages may call the API and open WebSockets; * is every one
     #[arg(id = "listen.allowed_origins", value_name = "ORIGIN,…", value_delimiter = ',', value_parser = origin)]
     pub(crate) allowed_origins: Vec<api::AllowedOrigin>,
+    /// The file of the API's certificate, PEM, with those between it and an authority's; with it and its key the API
+    /// speaks TLS, HTTP/1.1 and HTTP/2
+    #[arg(id = "listen.api_tls_certificate_file", value_name = "PATH", value_parser = path)]
+    pub(crate) api_tls_certificate_file: Option<PathBuf>,
+    /// The file of that certificate's key, PEM, without a password
+    #[arg(id = "listen.api_tls_key_file", value_name = "PATH", value_parser = path)]
+    pub(crate) api_tls_key_file: Option<PathBuf>,
 
     /// The directory of everything that survives
     #[arg(id = "data.dir", long = "data", value_name = "PATH", default_value = "rookery.rkdata", value_parser = path)]
@@ -313,6 +320,7 @@ impl Config {
                     "{key} is {address}: health, metrics and administration are open to whoever reaches it; bind it to \
                      loopback or close it by a firewall"
                 )),
+                "listen.api" if self.api_speaks_tls() => None,
                 _ if secured => None,
                 _ => Some(format!(
                     "{key} is {address} without TLS: passwords and tokens cross the network in the clear; put a TLS \
@@ -320,6 +328,13 @@ impl Config {
                 )),
             })
             .collect();
+        if self.api_speaks_tls() && !secured && !self.ws.ip().is_loopback() {
+            warnings.push(
+                "the API speaks TLS and WebSockets do not: browsers open none from a page of https; put a TLS proxy before \
+                 listen.ws, and set node.ws_url to its wss:// address"
+                    .to_owned(),
+            );
+        }
         if let (Some(_), None, true) = (&self.cluster_secret_file, &self.ws_url, self.ws.ip().is_unspecified()) {
             warnings.push(format!(
                 "listen.ws is {} and node.ws_url is not set: other nodes of the cluster cannot send clients here",
@@ -353,6 +368,11 @@ impl Config {
         warnings
             .extend(set.map(|(key, by)| format!("{key} is set ({by}) and has no effect: store.engine is {engine}")));
         warnings
+    }
+
+    /// Whether clients of the API need no proxy for TLS.
+    pub(crate) fn api_speaks_tls(&self) -> bool {
+        self.api_tls_certificate_file.is_some()
     }
 
     /// The listeners, by key.

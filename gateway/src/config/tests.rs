@@ -134,6 +134,10 @@ fn run_warns_of_what_is_open_to_the_network_and_of_what_means_nothing_to_the_eng
     check(&[open[0], open[1], tls], &[]);
     check(&[open[1], plain], &["listen.ws is "]);
     check(&[open[2], tls], &["listen.internal is "]);
+    let api_tls = [("listen.api_tls_certificate_file", "c"), ("listen.api_tls_key_file", "k")];
+    check(&[open[0], api_tls[0], api_tls[1]], &[]);
+    check(&[open[0], open[1], api_tls[0], api_tls[1], tls], &[]);
+    check(&[open[1], api_tls[0], api_tls[1]], &["listen.ws is ", "the API speaks TLS and WebSockets do not"]);
     let (cluster, prefix) = (("store.cluster_file", "a"), ("store.prefix", "b"));
     let (foundationdb, reserve) = (("store.engine", "foundationdb"), ("data.free_bytes_min", "5"));
     let told = "store.cluster_file is set (flag --store.cluster_file) and has no effect: store.engine is embedded";

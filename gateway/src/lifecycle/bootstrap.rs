@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use link::Secret;
 use notify::Providers;
 
@@ -27,6 +27,7 @@ pub(super) struct Bootstrap {
     pub(super) clock: Clock,
     pub(super) connections_max: u32,
     pub(super) tokens: api::Tokens,
+    pub(super) api_tls: Option<api::Tls>,
     /// Where it will listen, once it serves clients.
     pub(super) ready: Ready,
     pub(super) state: Arc<NodeState>,
@@ -83,12 +84,14 @@ impl Bootstrap {
             StoreEngine::Embedded => None,
         };
         let tokens = issuers::tokens(config, token_key(config)?)?;
+        let api_tls = api_tls(config)?;
         let providers = config.providers_file.as_deref().map(Providers::load).transpose()?;
         let internal = listen::open("listen.internal", config.internal, PATIENCE)?;
         let free =
             |role, key, address| config.has(role).then(|| listen::check_free(key, address, PATIENCE)).transpose();
         let ready = Ready {
             api: free(Role::Api, "listen.api", config.api)?,
+            api_scheme: if config.api_speaks_tls() { "https" } else { "http" },
             ws: free(Role::Gateway, "listen.ws", config.ws)?,
             internal: internal.local_addr()?,
         };
@@ -96,7 +99,8 @@ impl Bootstrap {
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
         let providers = Arc::new(providers.unwrap_or_default());
-        Ok((Self { clock: Clock::start(), connections_max, tokens, ready, state, providers, links, lives }, internal))
+        let clock = Clock::start();
+        Ok((Self { clock, connections_max, tokens, api_tls, ready, state, providers, links, lives }, internal))
     }
 }
 
@@ -121,6 +125,24 @@ fn links(config: &Config) -> anyhow::Result<Option<Links>> {
         None => listener.local_addr()?.to_string(),
     };
     Ok(Some(Links { secret, tls, listener, address }))
+}
+
+/// The certificate of the API, if it is to speak TLS.
+///
+/// # Errors
+/// The operator's: a file that cannot be used.
+pub(crate) fn api_tls(config: &Config) -> anyhow::Result<Option<api::Tls>> {
+    match (&config.api_tls_certificate_file, &config.api_tls_key_file) {
+        (Some(certificate), Some(key)) => {
+            let tls = api::Tls::load(certificate, key);
+            tls.context("listen.api_tls_certificate_file, listen.api_tls_key_file").map(Some)
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => bail!(
+            "of listen.api_tls_certificate_file and listen.api_tls_key_file one is set and one is not: name both, or none \
+             for an API without TLS"
+        ),
+    }
 }
 
 /// The certificates of links, if there are to be any.

@@ -10,6 +10,7 @@ use schema::Incarnation;
 use schema::record::NodeRecord;
 
 use crate::config::Config;
+use crate::machine::listen::Ready;
 use crate::machine::lives::Lives;
 use crate::runtime;
 
@@ -39,7 +40,7 @@ impl Me {
             weight: config.weight(),
             region: config.region.clone(),
             ws_url: ws_origin(config, ready.ws),
-            api_url: api_origin(config, ready.api),
+            api_url: api_origin(config, ready),
             links: links.as_ref().map(Links::address).unwrap_or_default(),
             links_oldest: VERSIONS.oldest,
             links_newest: VERSIONS.newest,
@@ -66,7 +67,7 @@ pub(super) fn ws_origin(config: &Config, ws: Option<SocketAddr>) -> String {
 }
 
 /// The API's origin that clients are told; empty where none is named or served.
-pub(super) fn api_origin(config: &Config, api: Option<SocketAddr>) -> String {
-    let own = || api.map(|api| format!("http://{api}")).unwrap_or_default();
+pub(super) fn api_origin(config: &Config, ready: &Ready) -> String {
+    let own = || ready.api.map(|api| format!("{}://{api}", ready.api_scheme)).unwrap_or_default();
     config.api_url.clone().unwrap_or_else(own)
 }

@@ -46,7 +46,7 @@ use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, 
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 use bootstrap::Bootstrap;
-pub(crate) use bootstrap::links_fingerprint;
+pub(crate) use bootstrap::{api_tls, links_fingerprint};
 use departure::Departure;
 use heartbeat::Heartbeat;
 use host::membership::News;
@@ -254,7 +254,7 @@ impl Node<'_> {
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, tokens, ready, state, providers, links, lives: _ } = bootstrap;
+        let Bootstrap { clock, connections_max, tokens, api_tls, ready, state, providers, links, lives: _ } = bootstrap;
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
@@ -275,7 +275,7 @@ impl Node<'_> {
         let _refreshing = issuers::start(tokens)?;
         state.counts().show_issuers(tokens.clone());
         let media = NodeMedia { providers: Arc::clone(providers), counts: Arc::default() };
-        let api_config = api_config(config, mode, ready, media.clone());
+        let api_config = api::Config { tls: api_tls.clone(), ..api_config(config, mode, ready, media.clone()) };
         // A node that is stopping already, or has stopped, wants no reason.
         let tell = self.shutdown.teller();
         let parts = NodeParts {
@@ -418,12 +418,13 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready, media: NodeMedia) -> a
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
         ws_origin: ws_origin(config, ready.ws),
-        api_origin: api_origin(config, ready.api),
+        api_origin: api_origin(config, ready),
         node: config.node_name(),
         region: config.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
         group_members_max: config.group_members,
         trusted_proxies: config.trusted_proxies.clone(),
+        tls: None,
         origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
         media: Arc::new(media),
         templates: Arc::new(NodeTemplates),
@@ -438,7 +439,7 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
     ready.announce(&mut out)?;
     if let (Mode::Dev, Some(api)) = (mode, ready.api) {
         for (username, display_name) in DEV_USERS {
-            writeln!(out, "open http://{api}/?dev={username} in a tab to chat as {display_name}")?;
+            writeln!(out, "open {}://{api}/?dev={username} in a tab to chat as {display_name}", ready.api_scheme)?;
         }
         out.flush()?;
     }

@@ -70,6 +70,8 @@ pub(crate) fn check_free(key: &'static str, address: SocketAddr, patience: Durat
 pub(crate) struct Ready {
     /// The public API, where it is served.
     pub api: Option<SocketAddr>,
+    /// Its scheme: `https` where it speaks TLS.
+    pub api_scheme: &'static str,
     /// WebSocket clients, where they are.
     pub ws: Option<SocketAddr>,
     /// Health and metrics.
@@ -80,7 +82,7 @@ impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ready")?;
         if let Some(api) = self.api {
-            write!(f, " api=http://{api}")?;
+            write!(f, " api={}://{api}", self.api_scheme)?;
         }
         if let Some(ws) = self.ws {
             write!(f, " ws=ws://{ws}")?;
