@@ -31,7 +31,7 @@ pub(crate) struct DevLoginRequest {
 }
 
 #[utoipa::path(
-    post, path = "/v1/dev/login", tag = "dev", request_body = DevLoginRequest,
+    post, path = "/v1/dev/login", tag = "dev", operation_id = "dev_login", request_body = DevLoginRequest,
     responses((status = 200, description = "Signed in", body = Tokens)),
 )]
 pub(crate) async fn login<E: Engine, S: Shards>(

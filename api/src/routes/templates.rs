@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use chat::notices::apps::Scope;
 use chat::notices::templates::{self, Stored, TemplatesPage};
 use kv::Engine;
-use schema::template::Template;
+use schema::template::{Parameter, Template, Variant};
 use schema::{ErrorCode, Medium, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,8 +49,13 @@ pub(crate) struct ShownTemplate {
     version: u32,
     /// Time at which it was stored, in Unix milliseconds.
     created_ms: UnixMs,
-    #[serde(flatten)]
-    template: Template,
+    // Not flattened: a template as it is put has no other fields, and by its schema nothing may be beside them.
+    /// The language of who has none, or one that there is no variant in.
+    default_locale: String,
+    /// Parameters that the variants take.
+    parameters: Vec<Parameter>,
+    /// The words, in each language and for each medium.
+    variants: Vec<Variant>,
 }
 
 #[utoipa::path(
@@ -121,7 +126,8 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     AppCaller::<E, S>::may(&app, Scope::Send)?;
     let stored = templates::get(&api.engine, app.id, &name, query.version).await?;
     let Stored { name, version, created_ms, template, .. } = stored.ok_or_else(|| no_such(&name, query.version))?;
-    Ok(Json(ShownTemplate { name, version, created_ms, template }))
+    let Template { default_locale, parameters, variants } = template;
+    Ok(Json(ShownTemplate { name, version, created_ms, default_locale, parameters, variants }))
 }
 
 #[utoipa::path(

@@ -129,9 +129,7 @@ impl ServerChannel {
 #[utoipa::path(
     post, path = "/v1/server/channels", tag = "server", security(("app" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same channel for 24 h")),
-    request_body(content = CreateChannel, example = json!({
-        "kind": "group", "title": "Order 17", "owner": "external:agent-3", "members": ["external:customer-17"],
-    })),
+    request_body = CreateChannel,
     responses(
         (status = 200, description = "It exists: of a key that was used, or of these two", body = ServerChannel),
         (status = 201, description = "The channel", body = ServerChannel),
@@ -213,7 +211,7 @@ pub(crate) async fn one<E: Engine, S: Shards>(
 #[utoipa::path(
     patch, path = "/v1/server/channels/{channel_id}", tag = "server", security(("app" = [])),
     params(("channel_id" = String, Path)),
-    request_body(content = ServerChannelChange, example = json!({"title": "Order 17, shipped"})),
+    request_body = ServerChannelChange,
     responses((status = 200, description = "The channel after it", body = ServerChannel)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
@@ -250,7 +248,7 @@ pub(crate) async fn members<E: Engine, S: Shards>(
 #[utoipa::path(
     post, path = "/v1/server/channels/{channel_id}/members", tag = "server", security(("app" = [])),
     params(("channel_id" = String, Path)),
-    request_body(content = MembersRequest, example = json!({"add": ["external:customer-18"], "remove": ["external:agent-3"]})),
+    request_body = MembersRequest,
     responses((status = 200, description = "What became of each: a request that is repeated changes nothing", body = MemberOutcomes)),
 )]
 pub(crate) async fn change_members<E: Engine, S: Shards>(

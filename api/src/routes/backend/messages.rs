@@ -152,9 +152,7 @@ pub(crate) struct ServerPresences {
 #[utoipa::path(
     post, path = "/v1/server/channels/{channel_id}/messages", tag = "server", security(("app" = [])),
     params(("channel_id" = String, Path)),
-    request_body(content = ServerSend, example = json!({
-        "client_msg_id": "01926f3c-7a10-7000-8000-000000000001", "body": "Your parcel is on its way.",
-    })),
+    request_body = ServerSend,
     responses(
         (status = 200, description = "It had been sent before: the first answer", body = ServerSent),
         (status = 201, description = "The message is durable", body = ServerSent),
@@ -183,10 +181,7 @@ pub(crate) async fn send<E: Engine, S: Shards>(
 
 #[utoipa::path(
     post, path = "/v1/server/broadcast", tag = "server", security(("app" = [])),
-    request_body(content = BroadcastRequest, example = json!({
-        "channels": ["180143985094819841", "180143985094819842"],
-        "client_msg_id": "01926f3c-7a10-7000-8000-000000000002", "body": "We are closed tomorrow.",
-    })),
+    request_body = BroadcastRequest,
     responses((status = 200, description = "What became of it in each channel: repeated, it is sent where it was not", body = BroadcastOutcomes)),
 )]
 pub(crate) async fn broadcast<E: Engine, S: Shards>(
@@ -221,7 +216,7 @@ fn id_within(id: ClientMsgId, channel: ChannelId) -> ClientMsgId {
 #[utoipa::path(
     post, path = "/v1/server/channels/{channel_id}/publish", tag = "server", security(("app" = [])),
     params(("channel_id" = String, Path)),
-    request_body(content = PublishRequest, example = json!({"event": "courier.moved", "data": "52.52,13.40"})),
+    request_body = PublishRequest,
     responses((status = 204, description = "Sessions of its members that are there are told, of a group of more than 20 those that \
          have it open; it is kept nowhere, and nobody is told later")),
 )]
@@ -261,7 +256,7 @@ pub(crate) async fn history<E: Engine, S: Shards>(
 
 #[utoipa::path(
     post, path = "/v1/server/presence", tag = "server", security(("app" = [])),
-    request_body(content = PresenceRequest, example = json!({"users": ["external:customer-17", "180143985094819841"]})),
+    request_body = PresenceRequest,
     responses((status = 200, description = "As their homes last said, whoever they hide from", body = ServerPresences)),
 )]
 pub(crate) async fn presences<E: Engine, S: Shards>(

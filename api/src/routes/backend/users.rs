@@ -104,7 +104,7 @@ impl ServerUser {
 #[utoipa::path(
     put, path = "/v1/server/users/{user_id}", tag = "server", security(("app" = [])),
     params(("user_id" = String, Path, description = "`external:` and what the backend calls it", example = "external:customer-17")),
-    request_body(content = PutUser, example = json!({"display_name": "Ann", "picture": "https://example.org/ann.png"})),
+    request_body = PutUser,
     responses(
         (status = 200, description = "It was there, and is so now", body = ServerUser),
         (status = 201, description = "It was made", body = ServerUser),
@@ -158,7 +158,7 @@ pub(crate) async fn one<E: Engine, S: Shards>(
 #[utoipa::path(
     patch, path = "/v1/server/users/{user_id}", tag = "server", security(("app" = [])),
     params(("user_id" = String, Path, description = "An id, or `external:` and what the backend calls it")),
-    request_body(content = UserChange, example = json!({"deactivated": true})),
+    request_body = UserChange,
     responses((status = 200, description = "The account after it; deactivated, its sessions are closed (3503)", body = ServerUser)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
@@ -216,7 +216,7 @@ async fn erase<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Result<bo
 #[utoipa::path(
     post, path = "/v1/server/users/{user_id}/tokens", tag = "server", security(("app" = [])),
     params(("user_id" = String, Path, description = "An id, or `external:` and what the backend calls it")),
-    request_body(content = Option<TokenRequest>, example = json!({"device_id": "phone-1", "ttl_seconds": 3600, "refresh": true})),
+    request_body = Option<TokenRequest>,
     responses((status = 200, description = "A login of the user's; `refresh_token` where it was asked for", body = Tokens)),
 )]
 pub(crate) async fn token<E: Engine, S: Shards>(
@@ -242,7 +242,7 @@ pub(crate) async fn token<E: Engine, S: Shards>(
 #[utoipa::path(
     post, path = "/v1/server/users/{user_id}/kick", tag = "server", security(("app" = [])),
     params(("user_id" = String, Path, description = "An id, or `external:` and what the backend calls it")),
-    request_body(content = Option<KickRequest>, example = json!({"device_id": "phone-1"})),
+    request_body = Option<KickRequest>,
     responses((status = 204, description = "The logins of the device, or all of the user's, are over, and their sessions are \
          closed (3503)")),
 )]
