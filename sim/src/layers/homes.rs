@@ -12,16 +12,16 @@ use chat::inbox::{self, InboxLimits};
 use chat::share::Share;
 use chat::view::Current;
 use chat::{LayerError, arrivals, keys, push};
-use kv::{Begin, Engine as _, Transaction};
+use kv::{Begin, Engine as _, Transaction as _};
 use schema::page::InboxPage;
 use schema::record::{ArrivalRecord, PushItem};
-use schema::{Epoch, ErrorCode, Event, EventBody, Owner, Partition, Position, ShardIndex, Stamp, UserId};
+use schema::{Epoch, ErrorCode, Event, EventBody, Incarnation, Owner, Partition, Position, ShardIndex, Stamp, UserId};
 
 use crate::rng::Rng;
 
 use super::life::{Life, read_view};
 use super::options::Broken;
-use super::world::{Phase, World};
+use super::world::{Engine, Phase, World};
 
 /// Rows of a page of arrivals that is about to be adopted.
 const LEFT_ROWS: u32 = 1_000;
@@ -220,35 +220,36 @@ pub(super) async fn adopt(world: Rc<World>, life: Rc<Life>) {
     while !life.is_out() && world.phase.get() != Phase::Over {
         world.tasks.sleep(rng.within(50..=600)).await;
         if let Ok(share) = Share::current(&life.engine, life.incarnation).await
-            && note_left(&world, &life).await.is_ok()
-            && let Ok(adopted) = push::adopt(&life.engine, world.wall(), &share).await
+            && let Ok(arrivals) = adopt_noted(&world, &life.engine, &share).await
         {
-            world.note(format_args!("life {}: {adopted:?}", life.number));
+            world.note(format_args!("life {}: {arrivals} adopted", life.number));
         }
     }
 }
 
-/// Notes what is there to be adopted. Where users are notified there is more under way, so that a life may be over by the
-/// time of the adoption that is not yet: all that is there is noted, and in the end it is known whose life is over.
-pub(super) async fn note_left(world: &World, life: &Life) -> Result<(), LayerError> {
-    let tx = life.engine.begin(Begin::Fresh);
-    let left = if world.notices.is_some() {
-        vec![keys::arrivals()]
-    } else {
-        let ended = tx.snapshot_get_range(&keys::ended_lives()).await?.rows;
-        ended.iter().filter_map(|row| keys::ended_of(&row.key).ok()).map(keys::arrivals_of).collect()
-    };
-    for left in left {
-        let mut next = Some(left.rows(LEFT_ROWS));
-        while let Some(range) = next {
-            let page = tx.snapshot_get_range(&range).await?;
-            for row in &page.rows {
-                let place = keys::arrival_place(&row.key).expect("a key of arrivals");
-                let record = ArrivalRecord::decode(&row.value).expect("nothing is damaged");
-                world.adopted.borrow_mut().insert(place, record);
-            }
-            next = range.after(&page);
+/// Adoption of what the ended lives of a share have left, each when what it has left is noted: a life that ends between
+/// the two would leave what nobody noted. How many arrivals.
+pub(super) async fn adopt_noted(world: &World, engine: &Engine, share: &Share) -> Result<u64, LayerError> {
+    let mut arrivals = 0;
+    for life in push::ended(engine, share).await? {
+        note_left(world, engine, life).await?;
+        arrivals += push::adopt_life(engine, world.wall(), life).await?.arrivals;
+    }
+    Ok(arrivals)
+}
+
+/// Notes what a life has left.
+async fn note_left(world: &World, engine: &Engine, life: Incarnation) -> Result<(), LayerError> {
+    let tx = engine.begin(Begin::Fresh);
+    let mut next = Some(keys::arrivals_of(life).rows(LEFT_ROWS));
+    while let Some(range) = next {
+        let page = tx.snapshot_get_range(&range).await?;
+        for row in &page.rows {
+            let place = keys::arrival_place(&row.key).expect("a key of arrivals");
+            let record = ArrivalRecord::decode(&row.value).expect("nothing is damaged");
+            world.adopted.borrow_mut().insert(place, record);
         }
+        next = range.after(&page);
     }
     Ok(())
 }

@@ -25,7 +25,6 @@ use std::rc::Rc;
 use chat::LayerError;
 use chat::notices::Count;
 use chat::notices::accept::cancel;
-use chat::push;
 use chat::share::Share;
 use schema::UnixMs;
 
@@ -58,11 +57,7 @@ pub(super) async fn finish(world: &Rc<World>) {
     homes::clear_all(world).await;
     let engine = world.engine();
     loop {
-        if let Some(life) = world.members().first()
-            && homes::note_left(world, life).await.is_ok()
-            && let Ok(adopted) = push::adopt(&engine, world.wall(), &Share::whole()).await
-            && adopted.arrivals == 0
-        {
+        if matches!(homes::adopt_noted(world, &engine, &Share::whole()).await, Ok(0)) {
             break;
         }
         world.tasks.sleep(1).await;

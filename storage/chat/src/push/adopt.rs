@@ -30,31 +30,53 @@ pub struct Adopted {
     pub items: u64,
 }
 
-/// Lives that are looked at in one go.
+/// Lives of one read.
 const LIVES_AT_ONCE: u32 = 64;
 
 /// Turns what arrived at the homes of lives that are over into push items, and clears it, as far as these lives are of
 /// this share.
 ///
-/// Nothing arrives there any more, since their fences are gone. It may run beside the new homes, and again, and on
-/// several nodes at once. In transactions of some thousand items, one arrival row at least.
+/// It may run beside the new homes, and again, and on several nodes at once.
 ///
 /// # Errors
 /// The store's, and damage. Then some of it is done; adopting again goes on.
 pub async fn adopt<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result<Adopted, LayerError> {
-    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let mut adopted = Adopted::default();
+    for life in ended(engine, share).await? {
+        let of_life = adopt_life(engine, wall, life).await?;
+        adopted.arrivals += of_life.arrivals;
+        adopted.items += of_life.items;
+    }
+    Ok(adopted)
+}
+
+/// Lives of a share that are over and may have left arrivals. Nothing arrives there any more, since their fences are
+/// gone.
+///
+/// # Errors
+/// The store's.
+pub async fn ended<E: Engine>(engine: &E, share: &Share) -> Result<Vec<Incarnation>, LayerError> {
+    let mut ended = Vec::new();
     let mut next = Some(keys::ended_lives().rows(LIVES_AT_ONCE));
     while let Some(range) = next {
         let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
         let lives = unreadable::readable(&page.rows, |row: &Row| keys::ended_of(&row.key));
-        for life in lives.into_iter().filter(|life| share.has_hash(keys::hash_of_life(*life))) {
-            while let Some(step) = commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, life, wall).await)? {
-                adopted.arrivals += step.arrivals;
-                adopted.items += step.items;
-            }
-        }
+        ended.extend(lives.into_iter().filter(|life| share.has_hash(keys::hash_of_life(*life))));
         next = range.after(&page);
+    }
+    Ok(ended)
+}
+
+/// Adoption of what one of [`ended`] left, in transactions of some thousand items, one arrival row at least.
+///
+/// # Errors
+/// As [`adopt`].
+pub async fn adopt_life<E: Engine>(engine: &E, wall: UnixMs, life: Incarnation) -> Result<Adopted, LayerError> {
+    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
+    let mut adopted = Adopted::default();
+    while let Some(step) = commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, life, wall).await)? {
+        adopted.arrivals += step.arrivals;
+        adopted.items += step.items;
     }
     Ok(adopted)
 }

@@ -14,7 +14,7 @@ use schema::UnixMs;
 use schema::limits::{PARTITIONS, PUSH_KEPT_MS};
 use schema::record::PushItem;
 
-pub use adopt::{Adopted, adopt};
+pub use adopt::{Adopted, adopt, adopt_life, ended};
 pub(crate) use decide::decide_some;
 pub use decide::{Decision, decide};
 
