@@ -37,6 +37,8 @@ pub enum Workload {
     Removals,
     /// Several nodes that share a view.
     Cluster,
+    /// Shards that stand still now and then, and whose mailboxes are soon full.
+    Crowded,
 }
 
 /// A bug planted to prove that a checker sees it.

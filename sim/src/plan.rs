@@ -275,6 +275,18 @@ impl Plan {
                 askers: 6,
                 ..drawn
             },
+            Workload::Crowded => {
+                let nodes: Vec<u16> = drawn.nodes.iter().map(|&shards| shards.max(2)).collect();
+                let shard_stalls = (0..drawn.busy_ms / 500)
+                    .map(|at| (at * 500, at as usize / nodes.len(), at as usize % nodes.len()))
+                    .map(|(ms, turn, node)| Stall {
+                        node,
+                        shard: (turn % usize::from(nodes[node])) as u16,
+                        span: Span { from_ms: ms, to_ms: ms + 400 },
+                    })
+                    .collect();
+                Self { nodes, shard_stalls, pause_ms: 40, mailbox_places: 4, ..drawn }
+            }
         }
     }
 

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             trace: args.seeds.trace,
         };
         if told_alone {
-            writeln!(out, "seed {seed}, chained reads: {}\n{:?}", options.is_chained(), Plan::draw(seed))?;
+            writeln!(out, "seed {seed}, chained reads: {}\n{:?}", options.is_chained(), Plan::of(&options))?;
         }
         let outcome = run_seed(options);
         totals.seeds += 1;

@@ -245,6 +245,28 @@ impl Plan {
         }
     }
 
+    /// What a run is made of: what its seed draws, and for a planted bug that needs an occasion of its own, many of these.
+    #[must_use]
+    pub fn of(options: &Options) -> Self {
+        let drawn = Self::draw(options.seed);
+        match options.broken {
+            // Partitions move, and come back before everybody has heard of it.
+            Some(Broken::ReturnsUnnoticed | Broken::ArrivalsBeyondTheView) => {
+                let joins = [(50, Hardship::Join), (60, Hardship::Join)].into_iter();
+                let moves = (150..drawn.busy_ms).step_by(80);
+                let moves = moves.flat_map(|at_ms| [(at_ms, Hardship::Step), (at_ms + 8, Hardship::Back)]);
+                Self { hardships: joins.chain(moves).collect(), churn_permille: drawn.churn_permille.max(200), ..drawn }
+            }
+            // Members change, and batches that changed them end unknown or after their shard has gone on.
+            Some(Broken::CachedMembership) => Self {
+                churn_permille: 500,
+                faults: FaultRates { unknown_permille: 300, conflict_permille: 250, ..drawn.faults },
+                ..drawn
+            },
+            _ => drawn,
+        }
+    }
+
     fn draw_hardships(rng: &mut Rng, busy_ms: u64) -> Vec<(u64, Hardship)> {
         let mut hardships = Vec::new();
         for _ in 0..rng.within(2..=10) {

@@ -83,7 +83,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(options: Options) -> Self {
-        let (rng, plan) = (Rng::new(options.seed), Plan::draw(options.seed));
+        let (rng, plan) = (Rng::new(options.seed), Plan::of(&options));
         let size = Size { users: plan.users, groups: plan.groups, larges: plan.larges };
         let Start { store, users, rooms } = fill(&size, &mut rng.part("setup"));
         let trace = Trace::new(options.trace);
