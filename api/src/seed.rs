@@ -138,6 +138,7 @@ pub async fn conversations<E: Engine>(
                 body: body.into(),
                 reply_to: None,
                 mentions: Arc::new([]),
+                ruling: None,
             };
             shards.apply(channel, ChannelOp::Send(send)).await?;
         }

@@ -14,6 +14,14 @@ pub trait Shards: Clone + Send + Sync + 'static {
     /// The home's refusal; 114 if it cannot take more, 113 while the channel moves, 115 if the store is away.
     fn apply(&self, channel: ChannelId, op: ChannelOp) -> impl Future<Output = Result<OpReply, Refusal>> + Send;
 
+    /// Asks applications about a user's operation before it is carried out: the operation with what they say of it, for
+    /// [`Self::apply`], which judges by that. Nothing changes where none of them wants to be asked. What a backend does in a
+    /// user's name is not asked about.
+    ///
+    /// # Errors
+    /// 114 if too much waits for one of them; 115 if the store is away.
+    fn ask_before(&self, channel: ChannelId, op: ChannelOp) -> impl Future<Output = Result<ChannelOp, Refusal>> + Send;
+
     /// Has the user's home close (3503) the sessions of a device or a login that has just been revoked in the store, and
     /// returns once they are told.
     ///

@@ -46,6 +46,7 @@ pub(crate) fn run(rounds: u32) {
                 body: BODY.into(),
                 reply_to: None,
                 mentions: no_mentions(),
+                ruling: None,
             });
             appender.push(number, view.epoch, ChannelId(channel.into()), op);
         }

@@ -185,7 +185,8 @@ impl Group {
             | Question::Subscribe(_)
             | Question::Index(_)
             | Question::FamiliesLive(_)
-            | Question::Standing(_) => panic!("not in this load: {question:?}"),
+            | Question::Standing(_)
+            | Question::AskBefore(_) => panic!("not in this load: {question:?}"),
         }
     }
 }

@@ -19,6 +19,7 @@ use schema::mesh::{MeshBody, MeshFrame};
 use schema::{Epoch, Instant, Now, OpReply, Owner, Refusal, Stamp, View};
 
 use crate::auth::Authenticator;
+use crate::before::Before;
 use crate::store::{self, Context};
 
 /// A store operation under way. Polled anywhere, to its end.
@@ -29,12 +30,21 @@ pub struct Done(Kind);
 
 enum Kind {
     Batch(Box<Outcome>),
-    Answered { started: Instant, answered: Answered },
+    Answered {
+        started: Instant,
+        answered: Answered,
+    },
+    /// What waited for applications, and says nothing of how long the store takes.
+    Said(Answered),
 }
 
 impl Done {
     pub(crate) fn answered(started: Instant, answered: Answered) -> Self {
         Self(Kind::Answered { started, answered })
+    }
+
+    pub(crate) fn said(answered: Answered) -> Self {
+        Self(Kind::Said(answered))
     }
 }
 
@@ -42,7 +52,7 @@ impl fmt::Debug for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Batch(_) => f.write_str("Done(batch)"),
-            Kind::Answered { answered, .. } => write!(f, "Done({answered:?})"),
+            Kind::Answered { answered, .. } | Kind::Said(answered) => write!(f, "Done({answered:?})"),
         }
     }
 }
@@ -107,6 +117,8 @@ pub struct Config<E, A> {
     pub engine: E,
     /// Who verifies tokens.
     pub auth: Arc<A>,
+    /// Who asks applications before an operation is carried out.
+    pub before: Arc<dyn Before>,
     /// The appender of this shard.
     pub appender: Appender,
     /// Silence after which a client is pinged.
@@ -119,6 +131,7 @@ pub struct Host<E, A> {
     appends: Appends,
     engine: E,
     auth: Arc<A>,
+    before: Arc<dyn Before>,
     me: Owner,
     view: Arc<View>,
     now: Now,
@@ -131,12 +144,13 @@ pub struct Host<E, A> {
 impl<E: Engine, A: Authenticator> Host<E, A> {
     /// A shard without connections over this store.
     pub fn new(config: Config<E, A>, now: Now) -> Self {
-        let Config { me, view, engine, auth, appender, ping_ms } = config;
+        let Config { me, view, engine, auth, before, appender, ping_ms } = config;
         Self {
             shard: Shard::new(router::Config { me, view: Arc::clone(&view), ping_ms }, now),
             appends: Appends { appender, waiting: BTreeMap::new(), next: 0 },
             engine,
             auth,
+            before,
             me,
             view,
             now,
@@ -186,6 +200,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
                 }
                 self.shard.handle(now, Input::Answered(answered));
             }
+            Kind::Said(answered) => self.shard.handle(now, Input::Answered(answered)),
             Kind::Batch(outcome) => {
                 let Finished { replies, hints, live, feeds, fenced } = self.appends.appender.finished(*outcome);
                 for (ticket, reply) in replies {
@@ -246,6 +261,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         Context {
             engine: self.engine.clone(),
             auth: Arc::clone(&self.auth),
+            before: Arc::clone(&self.before),
             me: self.me,
             view: Arc::clone(&self.view),
             now: self.now,

@@ -15,11 +15,13 @@
 //! into [`Host::done`] of the same host. Dropping one loses an answer that the shard waits for (I12).
 
 mod auth;
+mod before;
 pub mod driver;
 mod host;
 pub mod membership;
 mod store;
 
 pub use auth::{Authenticator, TokenFault, Verified};
+pub use before::{Asking, Before};
 pub use host::{Config, Done, Effect, Host, Latencies, Task};
-pub use router::Claims;
+pub use router::{Claims, Word};

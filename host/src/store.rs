@@ -16,12 +16,14 @@ use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::{ErrorCode, Instant, Now, Owner, Refusal, UnixMs, View};
 
 use crate::auth::{Authenticator, TokenFault, Verified};
+use crate::before::Before;
 use crate::host::{Appends, Done, Task};
 
 /// The surroundings of a question.
 pub(crate) struct Context<E, A> {
     pub(crate) engine: E,
     pub(crate) auth: Arc<A>,
+    pub(crate) before: Arc<dyn Before>,
     pub(crate) me: Owner,
     pub(crate) view: Arc<View>,
     pub(crate) now: Now,
@@ -33,12 +35,16 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
     question: Question,
     appends: &mut Appends,
 ) -> Option<Task> {
-    let Context { engine, auth, me, view: in_view, now } = context;
+    let Context { engine, auth, before, me, view: in_view, now } = context;
     let (started, wall) = (now.mono, now.wall);
     Some(match question {
         Question::Apply(ask) => {
             appends.push(started, ask);
             return None;
+        }
+        Question::AskBefore(Ask { request: store::AskBefore { channel, op }, pending }) => {
+            let asking = before.ask(channel, op, wall);
+            Box::pin(async move { Done::said(pending.answer(asking.await.map_err(LayerError::into_refusal))) })
         }
         Question::Authenticate(Ask { request: store::Authenticate { token }, pending }) => {
             task(started, pending, async move { authenticate(&engine, &*auth, &token, wall).await })

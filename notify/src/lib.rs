@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! worker       what is due is planned and sent; the thread of it
+//! before       applications are asked before a message is stored
 //! compose      a job in words
 //! counts       what is counted
 //! message      what one target is told, whatever the medium
@@ -21,6 +22,7 @@
 //! providers    the services, one file each, behind one trait
 //! ```
 
+pub mod before;
 pub mod breaker;
 pub mod categories;
 pub mod compose;

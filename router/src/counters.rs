@@ -51,6 +51,7 @@ counters! {
     MemberPages = "rookery_refused_member_pages", "Questions for members refused because their page lies too far on";
     Kicks = "rookery_refused_kicks", "Endings of sessions refused because too many wait for their homes";
     CommandBytes = "rookery_refused_command_bytes", "Operations refused because too much text waits for channels' homes";
+    Before = "rookery_refused_before", "Operations refused because too many wait for applications' word";
     Behind = "rookery_refused_behind", "Sends refused because the one before them did not come";
     Connections = "rookery_refused_connections", "Connections closed with 3015 because the shard has as many as it may";
     Logins = "rookery_refused_logins", "Connects refused with 114 because more come than the shard begins in a second";
@@ -72,8 +73,14 @@ counters! {
 }
 
 /// The count of each kind since the shard started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters([u64; KINDS]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; KINDS])
+    }
+}
 
 impl Counters {
     /// The count of one kind.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use schema::hook::Concerns;
 use schema::mesh::{Kicked, LiveEvent, MeshFrame};
 use schema::{
     ChannelId, ChannelOp, CloseCode, Encoding, Epoch, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp,
@@ -137,6 +138,11 @@ pub enum Input<'a> {
     Writes {
         /// Whether it does.
         on: bool,
+    },
+    /// What applications are asked about before it is carried out, from here on.
+    Before {
+        /// It.
+        concerns: Arc<Concerns>,
     },
     /// The node stops: sessions are told, finish what is under way, and are closed (3001). A later one with an earlier
     /// deadline takes the place of the one before.

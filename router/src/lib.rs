@@ -13,6 +13,7 @@
 //!            │  ─► Placement which shard is home of what
 //!            │  ─► Delivery  an event is encoded once per encoding
 //!            │  ─► Tickets   what channels' homes were asked, and for how long they are waited for
+//!            │  ─► Before    which operations wait for applications' word, and how many
 //!            │  ─► Openers   which sessions have a large channel open
 //!            │  ─► Gathers   what one answer takes from several homes
 //!            │  ─► Leaving   when each session is closed whose node ends
@@ -25,6 +26,7 @@
 //!
 //! Beside it [`ring`] says which shard is to own what, for whoever proposes a view.
 
+mod before;
 #[cfg(test)]
 mod bytes;
 mod channel;
@@ -60,4 +62,4 @@ pub use counters::{Counter, Counters};
 pub use drain::Drain;
 pub use io::{ConnId, Input, Output, Purpose};
 pub use shard::{Config, Shard, Stats};
-pub use store::{Answer, Answered, Ask, Claims, Identity, Pending, Question, Request};
+pub use store::{Answer, Answered, Ask, Claims, Identity, Pending, Question, Request, Word};

@@ -12,7 +12,9 @@ use schema::command::{self, HistoryPage};
 use schema::mesh::SnapshotPlace;
 use schema::page::{ArrivalsPage, FoundPage, InboxPage, MembersPage, OpenedChannel, SessionStart, SnapshotPage};
 use schema::record::{PresenceRecord, PushItem};
-use schema::{ChannelId, ChannelOp, Cursor, DeviceId, Epoch, OpReply, Position, Refusal, Seq, Stamp, UnixMs, UserId};
+use schema::{
+    ChannelId, ChannelOp, Cursor, DeviceId, Epoch, OpReply, Position, Refusal, Ruling, Seq, Stamp, UnixMs, UserId,
+};
 
 /// Waiters for the answers to one kind of question.
 pub trait Waits {
@@ -159,6 +161,7 @@ requests! {
     Index => schema::page::Indexed;
     FamiliesLive => Vec<bool>;
     Standing => Epoch;
+    AskBefore => Word;
 }
 
 /// Names the kind only: what is asked may hold a token or a text.
@@ -355,3 +358,15 @@ pub struct FamiliesLive {
 
 /// Asks for the epoch in which this life stands, as of now.
 pub struct Standing;
+
+/// What applications say of an operation; nothing, if it passes as it is. Or a refusal that passes: they cannot be asked now, which
+/// says nothing of the store.
+pub type Word = Result<Option<Ruling>, Refusal>;
+
+/// Asks applications what they think of an operation before it is carried out. They have some seconds at most.
+pub struct AskBefore {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The operation.
+    pub op: ChannelOp,
+}

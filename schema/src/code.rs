@@ -108,6 +108,8 @@ codes! {
         NoSuchMessage = 123,
         /// The client_msg_id is too old to be known for sure, or from the future.
         IdTooOld = 124,
+        /// An application refuses the message; the reason is its own, for the user.
+        Rejected = 125,
     }
 }
 
@@ -142,6 +144,7 @@ impl ErrorCode {
             Self::StaleRevision => "stale revision",
             Self::NoSuchMessage => "no such message",
             Self::IdTooOld => "id too old",
+            Self::Rejected => "rejected by an application",
         }
     }
 
@@ -151,7 +154,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest | Self::UnknownCommand | Self::LimitExceeded => 400,
             Self::Unauthenticated | Self::TokenExpired => 401,
-            Self::PermissionDenied | Self::Blocked => 403,
+            Self::PermissionDenied | Self::Blocked | Self::Rejected => 403,
             Self::UnknownChannel | Self::NoSuchMessage => 404,
             Self::GroupFull | Self::IdReused | Self::StaleRevision | Self::IdTooOld | Self::BadCursor => 409,
             Self::BodyTooLong => 413,

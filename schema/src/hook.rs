@@ -1,9 +1,12 @@
-//! What webhooks tell: the kinds of what happens in chat, by the words and the bits that filters name them by.
+//! What webhooks tell and are asked: the kinds of what happens in chat, by the words and the bits that filters name them by.
 //!
-//! Owns the list of kinds. What a row of one holds is `record::HookedRecord`, how it is told `notify`'s.
+//! Owns the lists of kinds. What a row of one holds is `record::HookedRecord`, how it is told `notify`'s.
+
+use std::collections::BTreeMap;
 
 use crate::event::MemberChange;
-use crate::op::ChannelKind;
+use crate::id::ChannelId;
+use crate::op::{ChannelKind, ChannelOp};
 use crate::record::{EventRecordBody, HookedBody};
 
 macro_rules! hook_kinds {
@@ -96,6 +99,96 @@ impl HookKind {
     }
 }
 
+/// What a hook may be asked before it is done. Bits never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeforeKind {
+    /// A user sends a message.
+    Send,
+    /// A user gives a message another text.
+    Edit,
+}
+
+impl BeforeKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Send, Self::Edit];
+
+    /// Its word in a hook and in what is asked.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Send => "message.send",
+            Self::Edit => "message.edit",
+        }
+    }
+
+    /// Its bit in a hook's record.
+    #[must_use]
+    pub fn bit(self) -> u32 {
+        match self {
+            Self::Send => 1,
+            Self::Edit => 2,
+        }
+    }
+
+    /// The kind that is called so.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// What an operation is asked about; `None` if it is not asked about.
+    #[must_use]
+    pub fn of_op(op: &ChannelOp) -> Option<Self> {
+        match op {
+            ChannelOp::Send(_) => Some(Self::Send),
+            ChannelOp::Edit(_) => Some(Self::Edit),
+            ChannelOp::Mark { .. }
+            | ChannelOp::Create(_)
+            | ChannelOp::AddMember { .. }
+            | ChannelOp::RemoveMember { .. }
+            | ChannelOp::Delete { .. }
+            | ChannelOp::React(_)
+            | ChannelOp::Typing { .. }
+            | ChannelOp::Publish { .. }
+            | ChannelOp::SetTitle { .. }
+            | ChannelOp::SetMuted { .. }
+            | ChannelOp::Block { .. } => None,
+        }
+    }
+}
+
+/// Which operations some hook may have to be asked about first, as far as that shows without a look at the channel. By default
+/// none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Concerns {
+    /// Kinds of operations, a bit each, of every channel.
+    everywhere: u32,
+    /// Further ones of some channels.
+    channels: BTreeMap<ChannelId, u32>,
+}
+
+impl Concerns {
+    /// Those of one more hook, of these channels, or of all if it names none.
+    pub fn add(&mut self, before: u32, channels: &[ChannelId]) {
+        if channels.is_empty() {
+            self.everywhere |= before;
+        }
+        for &channel in channels.iter().filter(|_| before != 0) {
+            *self.channels.entry(channel).or_default() |= before;
+        }
+    }
+
+    /// Whether some hook may have to be asked first.
+    #[must_use]
+    pub fn has(&self, channel: ChannelId, op: &ChannelOp) -> bool {
+        if self.everywhere == 0 && self.channels.is_empty() {
+            return false;
+        }
+        let asked = self.everywhere | self.channels.get(&channel).copied().unwrap_or_default();
+        BeforeKind::of_op(op).is_some_and(|kind| asked & kind.bit() != 0)
+    }
+}
+
 /// The bit of a kind of channels in a hook's record.
 #[must_use]
 pub fn channel_kind_bit(kind: ChannelKind) -> u32 {
@@ -109,6 +202,9 @@ pub fn channel_kind_bit(kind: ChannelKind) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ClientMsgId, Seq, UserId};
+    use crate::op::EditOp;
+    use crate::time::UnixMs;
 
     #[test]
     fn every_kind_has_a_word_and_a_bit_of_its_own_and_a_gap_is_no_filter() {
@@ -118,5 +214,31 @@ mod tests {
             assert_eq!(HookKind::of_word(kind.word()), (kind != HookKind::Gap).then_some(kind), "{kind:?}");
         }
         assert_eq!(HookKind::of_word("message.*"), None);
+        for kind in BeforeKind::ALL {
+            assert_eq!(BeforeKind::of_word(kind.word()), Some(kind));
+        }
+        assert_eq!(BeforeKind::of_word("message.sent"), None);
+    }
+
+    #[test]
+    fn a_hook_concerns_its_channels_or_all_where_it_names_none() {
+        let mut concerns = Concerns::default();
+        let (edit, delete) = (edit(), ChannelOp::Delete { by: UserId(1), seq: Seq(1), op_id: id() });
+        let has = |concerns: &Concerns, channel, op| concerns.has(ChannelId(channel), op);
+        assert!(!has(&concerns, 1, &edit));
+        concerns.add(BeforeKind::Edit.bit(), &[ChannelId(1)]);
+        concerns.add(BeforeKind::Send.bit(), &[]);
+        assert!(has(&concerns, 1, &edit) && !has(&concerns, 2, &edit) && !has(&concerns, 1, &delete));
+        concerns.add(BeforeKind::Edit.bit(), &[]);
+        assert!(has(&concerns, 2, &edit) && !has(&concerns, 2, &delete));
+    }
+
+    fn id() -> ClientMsgId {
+        ClientMsgId::new(UnixMs(1), 1)
+    }
+
+    fn edit() -> ChannelOp {
+        let (by, seq, op_id, body) = (UserId(1), Seq(1), id(), "hi".into());
+        ChannelOp::Edit(EditOp { by, seq, op_id, base_revision: 0, body, ruling: None })
     }
 }

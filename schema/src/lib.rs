@@ -62,7 +62,7 @@ pub use event::{Event, EventBody};
 pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 pub use message::{Message, MessageKind};
 pub use notice::{Medium, NoticeId};
-pub use op::{ChannelOp, OpReply, Refusal};
+pub use op::{ChannelOp, OpReply, Refusal, Ruling};
 pub use place::MessagePlace;
 pub use position::{Cursor, Position, Stamp};
 pub use presence::{PresenceEntry, PresenceState};

@@ -184,6 +184,24 @@ pub const HOOK_CHANNELS_MAX: usize = 100;
 pub const HOOK_DAYS: u64 = 3;
 /// Calls of one webhook that its log shows.
 pub const HOOK_CALLS_MAX: u16 = 1_000;
+/// Webhooks of a store that are asked before a message is stored: a channel's messages wait for each of them in turn.
+pub const HOOKS_BEFORE_MAX: usize = 4;
+/// How long such a hook may have to answer, in milliseconds, and how long it has unless it says so.
+pub const BEFORE_MS_MIN: u32 = 50;
+/// See [`BEFORE_MS_MIN`]. All that are asked of one message have so long together.
+pub const BEFORE_MS_MAX: u32 = 5_000;
+/// See [`BEFORE_MS_MIN`].
+pub const BEFORE_MS_DEFAULT: u32 = 1_000;
+/// Characters of the reason for which an application refuses a message, as its sender is told.
+pub const REASON_CHARS_MAX: u32 = 200;
+/// Messages and edits of one shard's sessions that wait for applications' word; further ones are refused (114). An eighth of the
+/// shard's store tasks, each of which is under way meanwhile.
+pub const BEFORE_WAITING_MAX: u32 = STORE_TASKS_MAX / 8;
+/// Bytes of those.
+pub const BEFORE_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Questions to one such hook that a node has under way; what would be beyond it is refused (114), so that a hook that is slow takes
+/// no room of others.
+pub const BEFORE_OF_HOOK_MAX: usize = 256;
 /// Bytes of a contact's address: subscriptions of browsers have some 500, tokens of FCM some 200.
 pub const CONTACT_BYTES_MAX: u32 = 4_096;
 /// How long a code that proves an address counts: ten minutes.

@@ -144,16 +144,34 @@ impl ChannelOp {
         }
     }
 
+    /// Notes what applications said of it. What is not asked about has no such thing.
+    pub fn set_ruling(&mut self, said: Option<Ruling>) {
+        match self {
+            Self::Send(SendOp { ruling, .. }) | Self::Edit(EditOp { ruling, .. }) => *ruling = said,
+            Self::Mark { .. }
+            | Self::Create(_)
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::Delete { .. }
+            | Self::React(_)
+            | Self::Typing { .. }
+            | Self::Publish { .. }
+            | Self::SetTitle { .. }
+            | Self::SetMuted { .. }
+            | Self::Block { .. } => {}
+        }
+    }
+
     /// Bytes of text that it brings, and of lists.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         match self {
-            Self::Send(send) => send.body.len() + send.mentions.len() * 8,
+            Self::Send(send) => send.body.len() + send.mentions.len() * 8 + ruling_bytes(send.ruling.as_ref()),
             Self::Create(create) => {
                 let key_bytes = create.idempotency_key.as_ref().map_or(0, |key| key.len());
                 create.title.len() + create.members.len() * 8 + key_bytes
             }
-            Self::Edit(edit) => edit.body.len(),
+            Self::Edit(edit) => edit.body.len() + ruling_bytes(edit.ruling.as_ref()),
             Self::SetTitle { title, .. } => title.len(),
             Self::Publish { event, data, .. } => event.len() + data.len(),
             Self::Mark { .. }
@@ -181,6 +199,8 @@ pub struct EditOp {
     pub base_revision: u32,
     /// The new text, checked against the limit by the session.
     pub body: Arc<str>,
+    /// What applications said of it, if they did not let it pass as it is.
+    pub ruling: Option<Ruling>,
 }
 
 /// An emoji to be put to a message, or taken away.
@@ -213,6 +233,25 @@ pub struct SendOp {
     pub reply_to: Option<Seq>,
     /// Members whom it names, at most 50.
     pub mentions: Arc<[UserId]>,
+    /// What applications said of it, if they did not let it pass as it is.
+    pub ruling: Option<Ruling>,
+}
+
+/// What applications said of a user's text before it is stored. A retry of what is stored already has its first reply,
+/// whatever they say of it by then: so the home of the channel decides by it, after it has looked for that reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// This text is stored in its place. A retry is known by the text that the user sent.
+    Change(Arc<str>),
+    /// It is refused (125), and why: at most 200 characters, for the user.
+    Refuse(Arc<str>),
+}
+
+#[cfg(test)]
+crate::testing::any_variants! { Ruling { Change { (text) } Refuse { (text) } } }
+
+fn ruling_bytes(ruling: Option<&Ruling>) -> usize {
+    ruling.map_or(0, |(Ruling::Change(text) | Ruling::Refuse(text))| text.len())
 }
 
 /// A channel to be made.

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use chat::hooks::{self, Hook};
 use chat::notices::apps::Scope;
 use kv::Engine;
-use schema::hook::{HookKind, channel_kind_bit};
-use schema::limits::{HOOK_CALLS_MAX, HOOK_CHANNELS_MAX};
+use schema::hook::{BeforeKind, HookKind, channel_kind_bit};
+use schema::limits::{BEFORE_MS_DEFAULT, BEFORE_MS_MAX, BEFORE_MS_MIN, HOOK_CALLS_MAX, HOOK_CHANNELS_MAX};
 use schema::op::ChannelKind;
 use schema::record::{HookCallRecord, HookRecord};
 use schema::{ChannelId, ErrorCode, UnixMs};
@@ -39,9 +39,19 @@ const CALLS_DEFAULT: u32 = 100;
 pub(crate) struct HookRequest {
     /// The URL that is called: https, on no private address.
     url: String,
-    /// The kinds of events that it is told: their words (docs/webhooks.md), or `*` for all.
+    /// The kinds of events that it is told: their words (docs/webhooks.md), or `*` for all. None, for one that is only asked
+    /// before.
+    #[serde(default)]
     #[schema(example = json!(["message.sent", "member.changed"]))]
     events: Vec<String>,
+    /// What it is asked before it is done: `message.send`, `message.edit`. Of applications with the scope `moderate`.
+    #[serde(default)]
+    #[schema(example = json!(["message.send"]))]
+    before: Vec<String>,
+    /// How long it has to answer then, in milliseconds: 50 to 5,000, 1,000 unless given.
+    timeout_ms: Option<u32>,
+    /// What becomes of what it does not answer.
+    on_failure: Option<OnFailure>,
     /// The kinds of channels whose events it is told; all unless given.
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["group"]))]
@@ -49,6 +59,16 @@ pub(crate) struct HookRequest {
     /// The channels whose events it is told, up to 100; all unless given.
     #[serde(default)]
     channels: Vec<ChannelId>,
+}
+
+/// What becomes of what a webhook is asked and does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnFailure {
+    /// It is done as if nobody had been asked: the default.
+    Allow,
+    /// It is refused (125).
+    Refuse,
 }
 
 /// A webhook.
@@ -64,6 +84,16 @@ pub(crate) struct ShownHook {
     channel_kinds: Vec<ChannelKind>,
     /// The channels whose events it is told; empty for all.
     channels: Vec<ChannelId>,
+    /// What it is asked before it is done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    before: Vec<&'static str>,
+    /// How long it has to answer then, if it is asked anything, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u32>,
+    /// What becomes of what it does not answer, if it is asked anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_failure: Option<OnFailure>,
     /// Time at which it was made, in Unix milliseconds.
     created_ms: UnixMs,
     /// Time at which it was paused, if it is: it did not take what it was told for 3 days.
@@ -82,8 +112,10 @@ const CHANNEL_KINDS: [ChannelKind; 3] = [ChannelKind::Direct, ChannelKind::Group
 
 impl ShownHook {
     fn new(Hook { id, record }: Hook, secret: Option<String>) -> Self {
-        let HookRecord { app: _, url, secret: _, events, kinds, channels, created_ms, paused_ms, waits_ms: _, why } =
-            record;
+        let HookRecord { app: _, url, secret: _, events, kinds, channels, created_ms, .. } = record;
+        let HookRecord { paused_ms, waits_ms: _, why, before, before_ms, failure_refuses, .. } = record;
+        let is_asked = before != 0;
+        let on_failure = if failure_refuses { OnFailure::Refuse } else { OnFailure::Allow };
         let is_told = |kind: &HookKind| HookKind::of_word(kind.word()).is_some() && events & kind.bit() != 0;
         Self {
             id: id_text(id),
@@ -91,6 +123,9 @@ impl ShownHook {
             events: HookKind::ALL.iter().copied().filter(is_told).map(HookKind::word).collect(),
             channel_kinds: CHANNEL_KINDS.into_iter().filter(|&kind| kinds & channel_kind_bit(kind) != 0).collect(),
             channels,
+            before: BeforeKind::ALL.into_iter().filter(|kind| before & kind.bit() != 0).map(BeforeKind::word).collect(),
+            timeout_ms: is_asked.then_some(before_ms),
+            on_failure: is_asked.then_some(on_failure),
             created_ms,
             paused_ms,
             paused_why: why,
@@ -170,13 +205,21 @@ pub(crate) struct CallsQuery {
 )]
 pub(crate) async fn create<E: Engine, S: Shards>(
     AppCaller { api, app }: AppCaller<E, S>,
-    JsonBody(HookRequest { url, events, channel_kinds, channels }): JsonBody<HookRequest>,
+    JsonBody(request): JsonBody<HookRequest>,
 ) -> Result<(StatusCode, Json<ShownHook>), Problem> {
+    let HookRequest { url, events, before, timeout_ms, on_failure, channel_kinds, channels } = request;
     AppCaller::<E, S>::may(&app, Scope::Hooks)?;
     if channels.len() > HOOK_CHANNELS_MAX {
         return Err(Problem::bad_request(format!("channels: at most {HOOK_CHANNELS_MAX}")));
     }
-    let events = bits(&events)?;
+    if events.is_empty() && before.is_empty() {
+        return Err(Problem::bad_request("events: name at least one, or * for all; or say what it is asked before"));
+    }
+    let (events, before) = (bits(&events)?, before_bits(&before)?);
+    let before_ms = before_ms(before, timeout_ms, on_failure)?;
+    if before != 0 {
+        AppCaller::<E, S>::may(&app, Scope::Moderate)?;
+    }
     let away = || Problem::new(ErrorCode::StorageUnavailable, "the node waits for its store, try again");
     let applications = api.node.applications().ok_or_else(away)?;
     applications.may_call(&url).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
@@ -190,6 +233,9 @@ pub(crate) async fn create<E: Engine, S: Shards>(
         kinds: channel_kinds.into_iter().fold(0, |bits, kind| bits | channel_kind_bit(kind)),
         channels: channels.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
         created_ms: api.node.wall(),
+        before,
+        before_ms,
+        failure_refuses: on_failure == Some(OnFailure::Refuse),
         ..HookRecord::default()
     };
     loop {
@@ -273,9 +319,6 @@ pub(crate) async fn calls<E: Engine, S: Shards>(
 
 /// The bits of events' words.
 fn bits(words: &[String]) -> Result<u64, Problem> {
-    if words.is_empty() {
-        return Err(Problem::bad_request("events: name at least one, or * for all"));
-    }
     words.iter().try_fold(0, |bits, word| {
         if word == EVERYTHING {
             return Ok(HookKind::ALL.iter().fold(bits, |bits, kind| bits | kind.bit()));
@@ -288,6 +331,33 @@ fn bits(words: &[String]) -> Result<u64, Problem> {
             .ok_or_else(|| Problem::bad_request(format!("events: no event {word:?}: there are {}", known())))?;
         Ok(bits | kind.bit())
     })
+}
+
+/// The bits of what a hook is asked before.
+fn before_bits(words: &[String]) -> Result<u32, Problem> {
+    words.iter().try_fold(0, |bits, word| {
+        let known = || BeforeKind::ALL.map(BeforeKind::word).join(", ");
+        let kind = BeforeKind::of_word(word).ok_or_else(|| {
+            Problem::bad_request(format!("before: nobody is asked before {word:?}: there are {}", known()))
+        })?;
+        Ok(bits | kind.bit())
+    })
+}
+
+/// How long a hook has to answer; 0 for one that is asked nothing.
+fn before_ms(before: u32, timeout_ms: Option<u32>, on_failure: Option<OnFailure>) -> Result<u32, Problem> {
+    if before == 0 {
+        if timeout_ms.is_some() || on_failure.is_some() {
+            return Err(Problem::bad_request("timeout_ms and on_failure are of a hook that is asked before"));
+        }
+        return Ok(0);
+    }
+    let timeout_ms = timeout_ms.unwrap_or(BEFORE_MS_DEFAULT);
+    if !(BEFORE_MS_MIN..=BEFORE_MS_MAX).contains(&timeout_ms) {
+        let detail = format!("timeout_ms: {timeout_ms} is not {BEFORE_MS_MIN} to {BEFORE_MS_MAX}");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(timeout_ms)
 }
 
 /// A new secret: 256 random bits, as Standard Webhooks writes them.

@@ -56,8 +56,9 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
 ) -> Answer<Revised> {
     let EditRequest { op_id, base_revision, body } = request;
     body_is_legal(&body)?;
-    let op = EditOp { by, seq, op_id, base_revision, body };
-    revise(&api, channel, ChannelOp::Edit(op)).await
+    let op = EditOp { by, seq, op_id, base_revision, body, ruling: None };
+    let op = api.shards.ask_before(channel, ChannelOp::Edit(op)).await?;
+    revise(&api, channel, op).await
 }
 
 #[utoipa::path(

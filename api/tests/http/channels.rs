@@ -1,7 +1,7 @@
 //! Channels, members and messages.
 
 use kv::memory::MemoryEngine;
-use schema::{ClientMsgId, ErrorCode};
+use schema::{ClientMsgId, ErrorCode, Ruling};
 
 use crate::world::{Options, START, World};
 
@@ -102,6 +102,36 @@ fn a_message_that_is_not_legal_is_refused() {
     check(r#""client_msg_id":"$ahead","body":"hi""#, r#"409 {"code":124}"#);
     check(r#""client_msg_id":"$m2","body":"hi","kind":"dance""#, r#"400 {"code":107}"#);
     check(r#""client_msg_id":"$m2","body":"hi","later":true"#, r#"201 {"seq":2}"#);
+}
+
+#[test]
+fn an_application_changes_and_refuses_what_is_sent_and_edited() {
+    let mut world = world(&["bora", "minsu"]);
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
+    let says = |world: &World, ruling| *world.shard.ruling.blocking_lock() = ruling;
+    let send = |world: &mut World, id: &str, expected: &str| {
+        let body = format!(r#"{{"client_msg_id":"${id}","body":"hi"}}"#);
+        world.check(&format!("bora POST /v1/channels/$c/messages {body} => {expected}"));
+    };
+    says(&world, Some(Ruling::Change("hello".into())));
+    send(&mut world, "m1", r#"201 {"seq":1}"#);
+    world.check(r#"minsu GET /v1/channels/$c/messages => 200 {"messages":[{"seq":1,"body":"hello"}]}"#);
+    says(&world, Some(Ruling::Refuse("be kind".into())));
+    // The first answer holds.
+    send(&mut world, "m1", r#"200 {"seq":1,"duplicate":true}"#);
+    send(&mut world, "m2", r#"403 {"code":125,"detail":"be kind"}"#);
+    world.check(
+        r#"bora PATCH /v1/channels/$c/messages/1 {"op_id":"$m3","base_revision":0,"body":"x"} => 403 {"code":125,"detail":"be kind"}"#,
+    );
+    says(&world, Some(Ruling::Change("y".into())));
+    world.check(
+        r#"bora PATCH /v1/channels/$c/messages/1 {"op_id":"$m3","base_revision":0,"body":"x"} => 200 {"revision":1}"#,
+    );
+    says(&world, None);
+    world.check(
+        r#"bora PATCH /v1/channels/$c/messages/1 {"op_id":"$m3","base_revision":0,"body":"x"} => 200 {"revision":1}"#,
+    );
+    world.check(r#"minsu GET /v1/channels/$c/messages => 200 {"messages":[{"seq":1,"body":"y"}]}"#);
 }
 
 #[test]

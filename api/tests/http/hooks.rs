@@ -56,6 +56,52 @@ fn an_application_makes_lists_and_ends_hooks() {
 }
 
 #[test]
+fn a_hook_that_is_asked_before_says_how_long_it_has_and_what_becomes_of_no_answer() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks", "moderate"]}));
+    let mut check = |more: Value, expected: Value| {
+        let mut body = json!({"url": "https://shop.example/asked"});
+        more.as_object().expect("fields").iter().for_each(|(name, value)| body[name] = value.clone());
+        let (status, hook) = asked(&mut world, &app, "POST", "/v1/hooks", &body.to_string());
+        let found = if status == 201 {
+            json!([hook["events"], hook["before"], hook["timeout_ms"], hook["on_failure"]])
+        } else {
+            json!([status, hook["code"]])
+        };
+        assert_eq!(found, expected, "{more} {hook}");
+    };
+    check(json!({"before": ["message.send"]}), json!([[], ["message.send"], 1000, "allow"]));
+    check(
+        json!({"before": ["message.edit", "message.send"], "timeout_ms": 50, "on_failure": "refuse", "events": ["read"]}),
+        json!([["read"], ["message.send", "message.edit"], 50, "refuse"]),
+    );
+    check(json!({"before": ["message.send"], "timeout_ms": 5000}), json!([[], ["message.send"], 5000, "allow"]));
+    check(json!({"events": ["read"]}), json!([["read"], null, null, null]));
+    check(json!({"before": ["message.send"], "timeout_ms": 49}), json!([400, 107]));
+    check(json!({"before": ["message.send"], "timeout_ms": 5001}), json!([400, 107]));
+    check(json!({"before": ["message.sent"]}), json!([400, 107]));
+    check(json!({"before": ["message.send"], "on_failure": "wait"}), json!([400, 107]));
+    check(json!({"before": []}), json!([400, 107]));
+    check(json!({"events": ["read"], "timeout_ms": 100}), json!([400, 107]));
+    check(json!({"events": ["read"], "on_failure": "allow"}), json!([400, 107]));
+    check(json!({"before": ["message.edit"]}), json!([[], ["message.edit"], 1000, "allow"]));
+    // All applications together have four.
+    check(json!({"before": ["message.edit"]}), json!([400, 106]));
+    check(json!({"events": ["read"]}), json!([["read"], null, null, null]));
+}
+
+#[test]
+fn to_be_asked_before_is_a_scope_of_its_own() {
+    let mut world = World::new();
+    for (scopes, status) in [(json!(["hooks"]), 403), (json!(["moderate"]), 403), (json!(["hooks", "moderate"]), 201)] {
+        let app = made(&world, &json!({"name": "shop", "scopes": scopes}));
+        let body = json!({"url": "https://shop.example/asked", "before": ["message.send"]});
+        let (found, hook) = asked(&mut world, &app, "POST", "/v1/hooks", &body.to_string());
+        assert_eq!(found, status, "{scopes} {hook}");
+    }
+}
+
+#[test]
 fn hooks_end_with_their_application() {
     let mut world = World::new();
     let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));

@@ -7,7 +7,7 @@ use chat::appender::Appender;
 use chat::view;
 use kv::Engine;
 use schema::mesh::Kicked;
-use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, UserId, View};
+use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, Ruling, ShardIndex, UserId, View};
 use tokio::sync::Mutex;
 
 /// One shard that owns everything, without a router before it.
@@ -19,6 +19,8 @@ pub(crate) struct OneShard<E> {
     appender: Arc<Mutex<Appender>>,
     /// What every operation is refused with, for tests of that.
     pub(crate) refusal: Arc<Mutex<Option<ErrorCode>>>,
+    /// What applications say of every message and edit.
+    pub(crate) ruling: Arc<Mutex<Option<Ruling>>>,
     /// What it was asked to close.
     pub(crate) kicked: Arc<std::sync::Mutex<Vec<(UserId, Kicked)>>>,
     /// Which channels it was told to index.
@@ -40,6 +42,7 @@ impl<E: Engine> OneShard<E> {
             node,
             appender: Arc::new(Mutex::new(appender)),
             refusal: Arc::default(),
+            ruling: Arc::default(),
             kicked: Arc::default(),
             behind: Arc::default(),
             judged: Arc::default(),
@@ -62,6 +65,11 @@ impl<E: Engine> Shards for OneShard<E> {
         let finished = appender.finished(batch.run(self.engine.clone()).await);
         let (_, reply) = finished.replies.into_iter().next().expect("one operation, one reply");
         reply
+    }
+
+    async fn ask_before(&self, _: ChannelId, mut op: ChannelOp) -> Result<ChannelOp, Refusal> {
+        op.set_ruling(self.ruling.lock().await.clone());
+        Ok(op)
     }
 
     fn index(&self, channel: ChannelId) {

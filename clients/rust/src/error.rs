@@ -50,6 +50,8 @@ pub enum Code {
     NoSuchMessage,
     /// 124: an id older than 30 days, or more than a day in the future.
     IdTooOld,
+    /// 125: an application refuses the message; its reason is the refusal's text, for the user.
+    Rejected,
     /// A code that this version of the client gives no name; 0 where an HTTP answer bore none.
     Other(u32),
 }
@@ -81,6 +83,7 @@ codes! {
     100 Internal 101 Unauthenticated 102 UnknownChannel 103 PermissionDenied 104 UnknownCommand 106 LimitExceeded
     107 BadRequest 109 TokenExpired 111 RateLimited 112 BadCursor 113 Moving 114 Overloaded 115 StorageUnavailable
     116 BodyTooLong 117 Blocked 119 GroupFull 121 IdReused 122 StaleRevision 123 NoSuchMessage 124 IdTooOld
+    125 Rejected
 }
 
 /// A refusal in the server's own words.

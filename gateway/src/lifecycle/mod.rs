@@ -274,6 +274,9 @@ impl Node<'_> {
         // Ends when it is dropped, after all who ask it.
         let _refreshing = issuers::start(tokens)?;
         state.counts().show_issuers(tokens.clone());
+        // Before the shards: what applications want to be asked about holds from the first message on.
+        let hooks = self.wait_for(state, S::REMEDY, store::until_answered(|| chat::hooks::list(store)))??;
+        let (before, _asking) = notifying::start_asking(store, hooks, providers, &commander, state)?;
         let media = NodeMedia { providers: Arc::clone(providers), counts: Arc::default() };
         let api_config = api::Config { tls: api_tls.clone(), ..api_config(config, mode, ready, media.clone()) };
         // A node that is stopping already, or has stopped, wants no reason.
@@ -285,6 +288,7 @@ impl Node<'_> {
             view: &view,
             incarnation,
             tokens,
+            before: &before,
             origins: &api_config.origins,
             metrics: state.counts(),
             pool: &pool,
@@ -310,7 +314,7 @@ impl Node<'_> {
             })?),
             (_, _) => None,
         };
-        let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes);
+        let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes, before);
         let serve = |listener| {
             let node = Arc::clone(state) as Arc<dyn api::Node>;
             api::serve(api_config, listener, store.clone(), node_shards.clone(), tokens.clone(), node)

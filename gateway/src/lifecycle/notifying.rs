@@ -6,8 +6,12 @@
 use std::io;
 use std::sync::Arc;
 
+use chat::hooks::Hook;
 use chat::notices::Link;
+use host::Before;
 use kv::Engine;
+use notify::before;
+use notify::providers::Caller;
 use notify::quiet::QuietHours;
 use notify::template::{self, Rendered};
 use notify::worker::{self, Parts, Running};
@@ -17,7 +21,7 @@ use schema::{ChannelId, Incarnation, Medium};
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Role};
-use crate::runtime::{self, Commander};
+use crate::runtime::{self, Applications, Commander};
 
 use super::state::NodeState;
 
@@ -149,6 +153,31 @@ pub(super) fn start<S: Engine>(
     let media: Vec<_> = providers.media().map(Medium::word).collect();
     tracing::info!(media = media.join(","), "notifications are sent");
     worker::start(parts).map(Some)
+}
+
+/// Starts to ask applications before messages are stored, by the hooks of now. Each node does that serves, whether it sends
+/// notifications or not: without a configuration it calls public addresses alone.
+///
+/// # Errors
+/// If its thread cannot be had.
+pub(super) fn start_asking<S: Engine>(
+    engine: &S,
+    hooks: Vec<Hook>,
+    providers: &Providers,
+    commander: &Commander,
+    state: &NodeState,
+) -> io::Result<(Arc<dyn Before>, before::Running)> {
+    let (counts, commander) = (Arc::default(), commander.clone());
+    state.counts().show_before(Arc::clone(&counts));
+    let (asker, running) = before::start(before::Parts {
+        engine: engine.clone(),
+        hooks,
+        wall: runtime::wall,
+        caller: providers.caller().map_or_else(Caller::plain, Caller::again),
+        counts,
+        tell: Box::new(move |concerns| commander.set_before(concerns)),
+    })?;
+    Ok((Arc::new(Applications(asker)), running))
 }
 
 /// What makes links, where the operator says how this node is found from outside.

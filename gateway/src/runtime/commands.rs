@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
+use chat::LayerError;
+use host::Before;
 use host::driver::{Answer, Mail};
 use schema::mesh::{Kicked, LiveBody, LiveEvent, MeshBody, MeshFrame};
 use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, UserId};
 use tokio::sync::oneshot;
 
+use super::clock::wall;
 use super::shards::Commander;
 use crate::uring::Mailbox;
 
@@ -18,11 +21,17 @@ pub(crate) struct NodeShards {
     me: Incarnation,
     commander: Commander,
     mailboxes: Arc<[Mailbox<Mail>]>,
+    before: Arc<dyn Before>,
 }
 
 impl NodeShards {
-    pub(crate) fn new(me: Incarnation, commander: Commander, mailboxes: Vec<Mailbox<Mail>>) -> Self {
-        Self { me, commander, mailboxes: mailboxes.into() }
+    pub(crate) fn new(
+        me: Incarnation,
+        commander: Commander,
+        mailboxes: Vec<Mailbox<Mail>>,
+        before: Arc<dyn Before>,
+    ) -> Self {
+        Self { me, commander, mailboxes: mailboxes.into(), before }
     }
 
     /// Gives something to a shard of this node, to the home itself if that is here. Any finds the home: what is of one
@@ -53,6 +62,14 @@ impl api::Shards for NodeShards {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
         let home = self.commander.view().map(|view| view.home_of_channel(channel));
         self.ask(channel.0, home, |answer| Mail::Command { channel, op: Box::new(op), answer }).await
+    }
+
+    async fn ask_before(&self, channel: ChannelId, mut op: ChannelOp) -> Result<ChannelOp, Refusal> {
+        if self.commander.before().has(channel, &op) {
+            let asking = Arc::clone(&self.before).ask(channel, op.clone(), wall());
+            op.set_ruling(asking.await.map_err(LayerError::into_refusal)??);
+        }
+        Ok(op)
     }
 
     async fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@
 //! that names glommio. When shards start and stop is
 //! `lifecycle`'s, which is told by [`ShardEnd`] why one cannot go on.
 
+mod before;
 mod clock;
 mod commands;
 pub(crate) mod executor;
@@ -15,6 +16,7 @@ mod shards;
 mod streams;
 mod tokens;
 
+pub(crate) use before::Applications;
 pub(crate) use clock::{Clock, wall};
 pub(crate) use commands::NodeShards;
 pub(crate) use pool::{Job, StorePool};

@@ -8,10 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use chat::appender::Appender;
-use host::Host;
 use host::driver::{Clock as _, Limits, Mail, Orders};
+use host::{Before, Host};
 use kv::Engine;
 use router::Drain;
+use schema::hook::Concerns;
 use schema::{Incarnation, Owner, ShardIndex, View};
 use tokio::sync::Notify;
 
@@ -83,6 +84,17 @@ impl Commander {
         self.wake();
     }
 
+    /// See [`Orders::set_before`].
+    pub(crate) fn set_before(&self, concerns: Arc<Concerns>) {
+        self.orders.set_before(concerns);
+        self.wake();
+    }
+
+    /// See [`Orders::before`].
+    pub(crate) fn before(&self) -> Arc<Concerns> {
+        self.orders.before()
+    }
+
     /// See [`Orders::view`].
     pub(crate) fn view(&self) -> Option<Arc<View>> {
         self.orders.view()
@@ -101,6 +113,8 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) view: &'a Arc<View>,
     pub(crate) incarnation: Incarnation,
     pub(crate) tokens: &'a api::Tokens,
+    /// Who asks applications before a message is stored.
+    pub(crate) before: &'a Arc<dyn Before>,
     pub(crate) origins: &'a api::Origins,
     pub(crate) metrics: &'a Arc<Metrics>,
     /// For what may have to wait for a disk.
@@ -144,6 +158,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 view: Arc::clone(self.view),
                 engine: self.engine.clone(),
                 auth: Arc::clone(&auth),
+                before: Arc::clone(self.before),
                 appender: self.appender(me),
                 ping_ms: 1_000 * u64::from(self.config.ping_seconds),
             };

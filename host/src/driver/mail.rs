@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use router::Drain;
+use schema::hook::Concerns;
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Epoch, Incarnation, OpReply, Refusal, UnixMs, UserId, View};
 
@@ -92,6 +93,9 @@ pub struct Orders {
     /// The epoch of the view below, so that shards look at it only when it is new.
     epoch: AtomicU64,
     view: Mutex<Option<(Arc<View>, u64)>>,
+    /// How often the one below has changed, so that shards look at it only when it is new.
+    concerns_times: AtomicU64,
+    concerns: Mutex<Arc<Concerns>>,
 }
 
 impl Default for Orders {
@@ -104,6 +108,8 @@ impl Default for Orders {
             expelled: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             view: Mutex::new(None),
+            concerns_times: AtomicU64::new(0),
+            concerns: Mutex::default(),
         }
     }
 }
@@ -133,6 +139,27 @@ impl Orders {
             self.epoch.store(view.epoch.0, Ordering::Release);
             *last = Some((view, version));
         }
+    }
+
+    /// Has applications asked about these operations before they are carried out. The caller calls the shards afterwards.
+    pub fn set_before(&self, concerns: Arc<Concerns>) {
+        let mut last = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        if **last != *concerns {
+            *last = concerns;
+            self.concerns_times.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The operations that applications are asked about.
+    #[must_use]
+    pub fn before(&self) -> Arc<Concerns> {
+        Arc::clone(&self.concerns.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same with how often it has changed, if that is more than so often.
+    pub(super) fn before_after(&self, times: u64) -> Option<(u64, Arc<Concerns>)> {
+        let now = self.concerns_times.load(Ordering::Acquire);
+        (now > times).then(|| (now, self.before()))
     }
 
     /// The view that shards are to go by; none before the first.

@@ -209,6 +209,8 @@ pub struct Driver<E, A, L, C> {
     misdirected: u64,
     /// What the shard was last told of the store.
     writes: bool,
+    /// Which change of what applications are asked about it was told last.
+    concerns_times: u64,
     drain_by: Option<UnixMs>,
     /// Whether the other shards have been told that the last session is over.
     drained: bool,
@@ -221,7 +223,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// A shard without connections.
     pub fn new(parts: Parts<E, A, L, C>) -> Self {
         let Parts { host, links, clock, orders, limits, shards, echo } = parts;
-        Self {
+        let mut driver = Self {
             now: clock.now(),
             queues: Queues::new(shards, limits.link_bytes_max, limits.link_must_bytes_max),
             peers: Peers::new(host.me(), shards, limits.peer),
@@ -244,10 +246,22 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             requests_refused: 0,
             misdirected: 0,
             writes: true,
+            concerns_times: 0,
             drain_by: None,
             drained: false,
             stopped: false,
             expelled: false,
+        };
+        // Before the first command of a client.
+        driver.obey_before();
+        driver
+    }
+
+    fn obey_before(&mut self) {
+        if let Some((times, concerns)) = self.orders.before_after(self.concerns_times) {
+            self.concerns_times = times;
+            tracing::debug!(?concerns, "what applications are asked about has changed");
+            self.input(Input::Before { concerns });
         }
     }
 
@@ -385,6 +399,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             tracing::debug!(on, "whether the store takes writes has changed");
             self.input(Input::Writes { on });
         }
+        self.obey_before();
         if let Some(drain) = self.orders.drain_before(self.drain_by) {
             self.drain_by = Some(drain.deadline_ms);
             let Drain { deadline_ms, jitter_ms, .. } = &drain;

@@ -1,7 +1,8 @@
 //! A stand-in of an application's own server that is told of events: checks the signature, and takes lines of JSON.
 //!
 //! By docs/notifications.md. What it takes is a call: its id is the cursor of its first line, its body all of them. Webhooks
-//! (docs/webhooks.md) come here too: what bears `webhook-signature` is one, and its id is its `webhook-id`.
+//! (docs/webhooks.md) come here too: what bears `webhook-signature` is one, and its id is its `webhook-id`; so do questions before a
+//! message is stored.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -24,7 +25,12 @@ pub(crate) struct Shop {
     secret: Mutex<String>,
     /// What webhooks are signed with: `whsec_` and base64.
     hook_secret: Mutex<String>,
+    /// What questions of webhooks are answered with; all is allowed unless that is said.
+    answers: Mutex<Option<Box<Answers>>>,
 }
+
+/// The status and the body of an answer to a question of a webhook.
+pub(crate) type Answers = dyn Fn(&Value) -> (u16, String) + Send;
 
 impl Shop {
     fn is_signed(&self, signature: &str, body: &[u8]) -> bool {
@@ -41,6 +47,10 @@ impl Shop {
 }
 
 impl Shop {
+    pub(crate) fn answer_with(&self, answers: Box<Answers>) {
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+    }
+
     /// As Standard Webhooks has it checked.
     fn is_hook_signed(&self, request: &Request<Bytes>) -> bool {
         let (id, time) = (header(request, "webhook-id"), header(request, "webhook-timestamp"));
@@ -66,15 +76,21 @@ impl Shop {
         else {
             return faulty("no JSON", 400);
         };
-        if body["events"].as_array().is_none_or(Vec::is_empty) {
-            return faulty("no event", 422);
-        }
         let received = Received {
             id: header(request, "webhook-id").to_owned(),
             target: request.uri().path().to_owned(),
             body: text.to_owned(),
             ..Received::default()
         };
+        if body["type"].as_str().is_some_and(|word| word.starts_with("message.")) {
+            let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let allowed = || (200, r#"{"action":"allow"}"#.to_owned());
+            let (status, said) = answers.as_ref().map_or_else(allowed, |answers| answers(&body));
+            return Judged::Message(Box::new(received), answer(status, said));
+        }
+        if body["events"].as_array().is_none_or(Vec::is_empty) {
+            return faulty("no event", 422);
+        }
         Judged::Message(Box::new(received), answer(204, ""))
     }
 }

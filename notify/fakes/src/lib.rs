@@ -240,6 +240,12 @@ impl Fakes {
         self.shop.expect(secret);
     }
 
+    /// From now on the application's server answers so what webhooks ask it before a message is stored: a status and a body, by the
+    /// question.
+    pub fn answer_before(&self, answers: impl Fn(&serde_json::Value) -> (u16, String) + Send + 'static) {
+        self.shop.answer_with(Box::new(answers));
+    }
+
     /// The `notify.toml` that lists them.
     #[must_use]
     pub fn config_path(&self) -> &Path {

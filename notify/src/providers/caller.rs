@@ -3,20 +3,24 @@
 //! Owns the request, its signature and what counts as taken. Goes through the guard as what users name does, since a URL
 //! is given to operators by others: https, no private address, no redirect.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use ring::hmac;
+use rustls::ClientConfig;
 use schema::UnixMs;
 use tokio::time::timeout;
 
+use super::ATTEMPT_MS_MAX;
 use super::guard::Guard;
 use super::http::{HttpClient, Versions};
-use super::setup::Setup;
+use super::setup::{Keys, Setup};
 use crate::outcome::Outcome;
 
 /// What a webhook's secret begins with, before its bytes in base64.
@@ -47,6 +51,7 @@ impl HookAnswer {
 /// Who calls.
 pub struct Caller {
     client: HttpClient,
+    tls: Arc<ClientConfig>,
     guard: Guard,
     attempt_ms_max: u64,
 }
@@ -54,7 +59,24 @@ pub struct Caller {
 impl Caller {
     pub(super) fn new(setup: &Setup) -> Self {
         let client = HttpClient::new(&setup.tls, Some(setup.guard), Versions::Any);
-        Self { client, guard: setup.guard, attempt_ms_max: setup.attempt_ms_max }
+        let tls = Arc::new(setup.tls.clone());
+        Self { client, tls, guard: setup.guard, attempt_ms_max: setup.attempt_ms_max }
+    }
+
+    /// One of a node without a configuration: it believes the authorities that the world believes, and reaches public addresses
+    /// alone.
+    #[must_use]
+    pub fn plain() -> Self {
+        let keys = Keys { allow_loopback: false, ca_file: None, attempt_ms_max: ATTEMPT_MS_MAX };
+        Self::new(&Setup::new(Path::new(""), &keys).expect("legal keys, and no file"))
+    }
+
+    /// One that calls as this does, with connections of its own: for another runtime.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let Self { client: _, tls, guard, attempt_ms_max } = self;
+        let client = HttpClient::new(tls, Some(*guard), Versions::Any);
+        Self { client, tls: Arc::clone(tls), guard: *guard, attempt_ms_max: *attempt_ms_max }
     }
 
     /// Posts lines of JSON. Whoever is called has taken them where its answer is one of success.
@@ -81,22 +103,10 @@ impl Caller {
     /// Calls a webhook with a body of JSON, as Standard Webhooks says. It has taken it where its answer is one of success; a
     /// redirect is none, and is not followed. Without an answer of success it may have taken it all the same.
     pub async fn call_hook(&self, url: &str, secret: &str, id: &str, body: Vec<u8>, now: UnixMs) -> HookAnswer {
-        let uri = match self.guard.check_endpoint(url) {
-            Ok(uri) => uri,
-            Err(error) => return HookAnswer::failed(error.to_string()),
+        let request = match hook_request(self.guard, (url, secret), id, body, now) {
+            Ok(request) => request,
+            Err(why) => return HookAnswer::failed(why),
         };
-        let seconds = now.0 / 1_000;
-        let Some(signature) = hook_signature(secret, id, seconds, &body) else {
-            return HookAnswer::failed("its secret is none");
-        };
-        let request = Request::post(uri)
-            .header("content-type", "application/json")
-            .header("user-agent", "rookery")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", seconds)
-            .header("webhook-signature", signature)
-            .body(Full::from(Bytes::from(body)));
-        let Ok(request) = request else { return HookAnswer::failed("the URL makes no request") };
         match timeout(Duration::from_millis(HOOK_MS_MAX), self.client.send(request)).await {
             Ok(Ok(answer)) => {
                 let status = answer.status.as_u16();
@@ -108,6 +118,54 @@ impl Caller {
             Err(_) => HookAnswer::failed(format!("no answer within {HOOK_MS_MAX} ms")),
         }
     }
+
+    /// Asks a webhook, as Standard Webhooks says: the status of its answer and its body. Whoever asks has a time of its own for it;
+    /// dropped, it is given up.
+    ///
+    /// # Errors
+    /// Why there is no answer, or that it has more than `bytes_max` bytes.
+    pub async fn ask_hook(
+        &self,
+        hook: (&str, &str),
+        id: &str,
+        body: Vec<u8>,
+        bytes_max: usize,
+        now: UnixMs,
+    ) -> Result<(u16, Bytes), String> {
+        let request = hook_request(self.guard, hook, id, body, now)?;
+        let answer = self.client.begin(request).await.map_err(|outcome| match outcome {
+            Outcome::Failed { detail, .. } => detail,
+            Outcome::Sent { .. } => "no answer".to_owned(),
+        })?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+        let body = body.map_err(|_| format!("its answer is cut short, or has more than {bytes_max} bytes"))?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+/// A request to a webhook, as Standard Webhooks says.
+///
+/// # Errors
+/// Why there is none.
+fn hook_request(
+    guard: Guard,
+    (url, secret): (&str, &str),
+    id: &str,
+    body: Vec<u8>,
+    now: UnixMs,
+) -> Result<Request<Full<Bytes>>, String> {
+    let uri = guard.check_endpoint(url).map_err(|error| error.to_string())?;
+    let seconds = now.0 / 1_000;
+    let signature = hook_signature(secret, id, seconds, &body).ok_or("its secret is none")?;
+    let request = Request::post(uri)
+        .header("content-type", "application/json")
+        .header("user-agent", "rookery")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", seconds)
+        .header("webhook-signature", signature)
+        .body(Full::from(Bytes::from(body)));
+    request.map_err(|_| "the URL makes no request".to_owned())
 }
 
 /// The signature of Standard Webhooks: HMAC-SHA-256 in base64 over the call's id, the time in Unix seconds and the body, with a

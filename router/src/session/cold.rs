@@ -7,6 +7,7 @@ use schema::{ChannelId, Instant};
 use crate::order::SendOrder;
 
 use super::Session;
+use super::held::Held;
 use super::open::OpenChannels;
 use super::pages::Pages;
 use super::watching::Watching;
@@ -22,6 +23,7 @@ pub(super) struct ColdState {
     pub(super) order: SendOrder<ChannelId>,
     pub(super) writing: Writing,
     pub(super) open: OpenChannels,
+    pub(super) held: Held,
     pub(super) watching: Option<Box<Watching>>,
 }
 
@@ -35,6 +37,7 @@ impl ColdState {
         Self {
             pages: Pages::default(),
             open: OpenChannels::default(),
+            held: Held::default(),
             order: SendOrder::new(CHANNELS_MAX),
             writing: Writing::default(),
             watching: None,
@@ -57,6 +60,7 @@ impl Session {
                 && cold.writing.is_quiet()
                 && cold.watching.is_none()
                 && cold.open.is_idle()
+                && cold.held.is_idle()
         });
     }
 }

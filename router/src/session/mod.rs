@@ -2,14 +2,15 @@
 //!
 //! Owns the session's parts and what every one of them leads to: answer, push, close, read or not. `login` gets it to
 //! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels`
-//! carry them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what
+//! carry them out, `before` after applications had their word, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what
 //! is in no inbox, `disrupted` says again what homes have to know, `deadlines` says when it is over, `outbound` what it may
 //! have queued (I11). Every command is answered once, or the connection is closed (I12).
 //!
 //! The parts compute and know neither connection nor shard: `stage`, `admission`, `cursor`, `open` with a `log` for each
-//! large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.
+//! large channel, `held`, `watching`, `writing`. The other files decide, and carry out what the parts return.
 
 mod admission;
+mod before;
 mod channels;
 mod cold;
 mod commands;
@@ -17,6 +18,7 @@ mod cursor;
 mod deadlines;
 mod disrupted;
 mod feed;
+mod held;
 mod inbox;
 mod live;
 mod log;
@@ -35,6 +37,7 @@ use schema::mesh::MeshBody;
 use schema::{ChannelId, CloseCode, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId};
 use wire::SharedFrame;
 
+use crate::before::Before;
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::gather::Gathers;
@@ -97,6 +100,7 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,
+    pub(crate) before: &'a mut Before,
     /// Silence after which a client is pinged.
     pub(crate) ping_ms: u64,
 }

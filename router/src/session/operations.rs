@@ -29,8 +29,9 @@ impl Session {
             body: send.body,
             reply_to: send.reply_to,
             mentions: send.mentions,
+            ruling: None,
         };
-        self.apply(id, send.channel_id, ChannelOp::Send(op), context);
+        self.submit(id, send.channel_id, ChannelOp::Send(op), context);
     }
 
     pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, context: &mut ShardContext<'_>) {
@@ -38,12 +39,13 @@ impl Session {
             return self.answer(id, Err(refusal), context);
         }
         let Edit { channel_id, seq, op_id, base_revision, body } = edit;
-        self.apply(id, channel_id, ChannelOp::Edit(EditOp { by, seq, op_id, base_revision, body }), context);
+        let op = EditOp { by, seq, op_id, base_revision, body, ruling: None };
+        self.submit(id, channel_id, ChannelOp::Edit(op), context);
     }
 
     pub(super) fn delete(&mut self, id: u32, by: UserId, delete: &Delete, context: &mut ShardContext<'_>) {
         let &Delete { channel_id, seq, op_id } = delete;
-        self.apply(id, channel_id, ChannelOp::Delete { by, seq, op_id }, context);
+        self.submit(id, channel_id, ChannelOp::Delete { by, seq, op_id }, context);
     }
 
     pub(super) fn react(&mut self, id: u32, by: UserId, react: &React, context: &mut ShardContext<'_>) {
@@ -89,6 +91,9 @@ impl Session {
             self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
         }
         self.answer(id, Err(refusal), context);
+        if let Some((channel, _)) = sends {
+            self.refuse_held(channel, context);
+        }
     }
 
     /// A channel's home has answered. Where it refuses a send for now, it refuses those behind it too; and so does this
@@ -100,12 +105,15 @@ impl Session {
         reply: Result<OpReply, Refusal>,
         context: &mut ShardContext<'_>,
     ) {
-        if let (Some((channel, client_msg_id)), Err(refusal)) = (sends, &reply)
-            && refusal.code.is_temporary()
-        {
+        let is_for_now = reply.as_ref().is_err_and(|refusal| refusal.code.is_temporary());
+        let again = sends.filter(|_| is_for_now);
+        if let Some((channel, client_msg_id)) = again {
             self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
         }
         self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), context);
+        if let Some((channel, _)) = again {
+            self.refuse_held(channel, context);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use schema::{
     ChannelId, CloseCode, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal, SessionId, View,
 };
 
+use crate::before::Before;
 use crate::channel::{Asked, Channels};
 use crate::counters::{Counter, Counters};
 use crate::delivery::{Delivery, Shared};
@@ -77,6 +78,8 @@ pub struct Stats {
     pub logins_per_s: u64,
     /// Questions to the store without an answer.
     pub store_ops_pending: u64,
+    /// Operations that wait for applications' word.
+    pub before_waiting: u64,
     /// Bytes queued for sockets.
     pub outbound_bytes: u64,
     /// Bytes of events that homes hold: from hints, and for sessions that will ask.
@@ -119,6 +122,7 @@ pub struct Shard {
     users: UserBuckets,
     delivery: Delivery,
     outbound: ShardOutbound,
+    before: Before,
     timers: Timers,
     effects: Effects,
     next_session: u64,
@@ -150,6 +154,7 @@ impl Shard {
             users: UserBuckets::default(),
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
+            before: Before::default(),
             timers: Timers::new(now.mono),
             effects: Effects::new(now, Placement::new(config.me, config.view)),
             next_session,
@@ -198,6 +203,7 @@ impl Shard {
             Input::PeerLost { incarnation } => self.peer_lost(incarnation),
             Input::Gap { incarnation } => self.gap(incarnation),
             Input::Writes { on } => self.channels.set_writes(on),
+            Input::Before { concerns } => self.before.set(concerns),
             Input::Drain(drain) => self.drain(&drain),
         }
         self.settle();
@@ -238,6 +244,7 @@ impl Shard {
             logins: self.logins.begun(),
             logins_per_s: self.logins.per_s().into(),
             store_ops_pending: self.effects.open(),
+            before_waiting: self.before.waiting().into(),
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
@@ -280,6 +287,7 @@ impl Shard {
             users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
+            before: &mut self.before,
             ping_ms: self.ping_ms,
         };
         act(session, &mut context);
@@ -415,6 +423,10 @@ impl Shard {
             }
             Answered::Members(answer) => {
                 self.with_session(answer.waiter.conn, |session, context| session.members_listed(answer, context));
+            }
+            Answered::AskBefore(answer) => {
+                self.before.leave(answer.waiter.bytes);
+                self.with_session(answer.waiter.conn, |session, context| session.told_before(answer, context));
             }
             Answered::Apply(answer) => self.channels.applied(answer, effects),
             Answered::Index(answer) => self.channels.indexed(answer, effects),

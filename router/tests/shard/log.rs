@@ -12,8 +12,8 @@ use schema::message::{no_mentions, no_reactions};
 use schema::op::{EditOp, ReactOp, SendOp};
 use schema::record::EventRecordBody;
 use schema::{
-    ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Event, EventBody, Message, Now, OpReply, Refusal, Seq, Stamp,
-    UserId,
+    ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Event, EventBody, Message, Now, OpReply, Refusal, Ruling, Seq,
+    Stamp, UserId,
 };
 
 /// What a batch of operations writes and says.
@@ -50,13 +50,23 @@ pub(crate) struct Log {
     pub(crate) marks: BTreeMap<UserId, Seq>,
     /// Replies to what has a name.
     done: BTreeMap<(UserId, ClientMsgId), OpReply>,
+    /// What was sent under each name.
+    said: BTreeMap<(UserId, ClientMsgId), Arc<str>>,
     reactions: BTreeSet<(Seq, Emoji, UserId)>,
 }
 
 impl Log {
     pub(crate) fn new(large: bool, members: Vec<UserId>) -> Self {
         let (messages, marks) = (Vec::new(), BTreeMap::new());
-        Self { large, members, messages, marks, done: BTreeMap::new(), reactions: BTreeSet::new() }
+        Self {
+            large,
+            members,
+            messages,
+            marks,
+            done: BTreeMap::new(),
+            said: BTreeMap::new(),
+            reactions: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn head(&self) -> Seq {
@@ -68,7 +78,8 @@ impl Log {
             ChannelOp::Send(send) => self.send(send, transaction),
             ChannelOp::Mark { user, read_seq } => self.mark(user, read_seq, transaction),
             ChannelOp::Create(_) => unreachable!("the store makes channels"),
-            ChannelOp::Edit(EditOp { by, seq, op_id, base_revision: _, body }) => self.once(by, op_id, |log| {
+            ChannelOp::Edit(EditOp { by, seq, op_id, base_revision: _, body, ruling }) => self.once(by, op_id, |log| {
+                let body = judged(&body, ruling)?;
                 let edited_ms = Some(transaction.now.wall);
                 let message = log.revise(by, seq, |message| (message.body, message.edited_ms) = (body, edited_ms))?;
                 log.happened(EventBody::Edited(Arc::clone(&message)), transaction);
@@ -201,12 +212,12 @@ impl Log {
     fn send(&mut self, send: SendOp, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
         let key = (send.from, send.client_msg_id);
         if let Some(&OpReply::Sent { seq, sent_ms, .. }) = self.done.get(&key) {
-            let at = usize::try_from(seq.0 - 1).expect("few");
-            let is_same = self.messages[at].body == send.body || self.messages[at].revision > 0;
+            let is_same = self.said[&key] == send.body;
             let reply = OpReply::Sent { seq, sent_ms, duplicate: true };
             return is_same.then_some(reply).ok_or_else(|| Refusal::new(ErrorCode::IdReused, "other content"));
         }
         self.member(send.from)?;
+        let body = judged(&send.body, send.ruling)?;
         let seq = Seq(self.head().0 + 1);
         let message = Arc::new(Message {
             channel_id: transaction.channel,
@@ -216,7 +227,7 @@ impl Log {
             sent_ms: transaction.now.wall,
             client_msg_id: send.client_msg_id,
             kind: send.kind,
-            body: send.body,
+            body,
             reply_to: None,
             mentions: no_mentions(),
             edited_ms: None,
@@ -225,9 +236,19 @@ impl Log {
         });
         let reply = OpReply::Sent { seq, sent_ms: transaction.now.wall, duplicate: false };
         self.done.insert(key, reply.clone());
+        self.said.insert(key, send.body);
         self.messages.push(Arc::clone(&message));
         self.happened(EventBody::Message(message), transaction);
         Ok(reply)
+    }
+}
+
+/// What is stored of a text that applications have judged.
+fn judged(body: &Arc<str>, ruling: Option<Ruling>) -> Result<Arc<str>, Refusal> {
+    match ruling {
+        None => Ok(Arc::clone(body)),
+        Some(Ruling::Change(text)) => Ok(text),
+        Some(Ruling::Refuse(reason)) => Err(Refusal::new(ErrorCode::Rejected, &*reason)),
     }
 }
 

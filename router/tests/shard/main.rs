@@ -10,6 +10,7 @@ mod client;
 mod interleavings;
 mod log;
 mod oddities;
+mod rows_before;
 mod rows_bounds;
 mod rows_commands;
 mod rows_inbox;

@@ -12,8 +12,8 @@ use schema::page::{
 };
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, PresenceRecord};
 use schema::{
-    ChannelId, Cursor, Epoch, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Seq, Stamp,
-    UserId,
+    ChannelId, Cursor, Epoch, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Ruling, Seq,
+    Stamp, UserId,
 };
 
 use crate::client::Heard;
@@ -64,6 +64,12 @@ fn odd(dice: &mut Dice, world: &World, question: Question) -> Answered {
             family: 1 + dice.roll(2) as u64,
             expires_ms: world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]),
         }))),
+        Question::AskBefore(q) => q.pending.answer(Ok(match dice.roll(4) {
+            0 => Err(Refusal::new(ErrorCode::ALL[dice.roll(ErrorCode::ALL.len())], "odd")),
+            1 => Ok(Some(Ruling::Change("odd".into()))),
+            2 => Ok(Some(Ruling::Refuse("odd".into()))),
+            _ => Ok(None),
+        })),
         Question::Apply(q) => q.pending.answer(Ok(match dice.roll(4) {
             0 => OpReply::Created { channel: ChannelId(1), existed: true },
             1 => OpReply::Changed { changed: true },

@@ -12,6 +12,7 @@
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
 //! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | kicks a account | erases a | publishes ab event data | blocks ab on | removes b from Lab | adds b to La
+//! apps are asked [of ab] (before a send or an edit) | apps are gone | apps allow | change (a `~` at its end) | refuse | wait (nothing now: 114)
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1 | stray frame to a1 (to an earlier life of its node) | turned away (a connection)
 //! view moves a+ab to 3 (a user's home and a channel's) | view stands (the next, with the same owners) | 1 is unaware | 1 learns | 2 dies
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use router::{Drain, Input, Purpose};
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
 use schema::event::Role;
+use schema::hook::Concerns;
 use schema::limits::PING_MS;
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
@@ -44,7 +46,7 @@ use schema::{
 };
 
 use crate::client::id_of;
-use crate::store::GENERATION;
+use crate::store::{GENERATION, Opinion};
 use crate::world::World;
 
 /// Tests that are rows alone: each rule by its name, and the rows that show it.
@@ -203,6 +205,23 @@ impl World {
                 self.input_all(|| Input::Drain(Drain { deadline_ms, jitter_ms, urls: Arc::clone(&urls) }));
             }
             ["store", ref words @ ..] => self.store_step(words),
+            ["apps", "are", "asked", ref of @ ..] => {
+                let mut concerns = Concerns::default();
+                let channels: Vec<_> = of.iter().skip(1).map(|name| self.channel(name)).collect();
+                concerns.add(3, &channels);
+                let concerns = Arc::new(concerns);
+                self.input_all(|| Input::Before { concerns: Arc::clone(&concerns) });
+            }
+            ["apps", "are", "gone"] => self.input_all(|| Input::Before { concerns: Arc::default() }),
+            ["apps", say] => {
+                self.store.opinion = match say {
+                    "allow" => Opinion::Allow,
+                    "change" => Opinion::Change,
+                    "refuse" => Opinion::Refuse,
+                    "wait" => Opinion::Busy,
+                    other => panic!("apps {other} is no step"),
+                }
+            }
             ["api", "sends", channel, body, ticket] => {
                 let (channel, op) = self.send_op(channel, body);
                 self.input(0, Input::Command { ticket: number(ticket), channel, op });
@@ -453,6 +472,7 @@ impl World {
             body: body.into(),
             reply_to: None,
             mentions: no_mentions(),
+            ruling: None,
         };
         (self.channel(channel), ChannelOp::Send(op))
     }

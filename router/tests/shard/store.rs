@@ -5,18 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{Answered, Claims, Identity, Question, store as ask};
+use router::{Answered, Claims, Identity, Question, Word, store as ask};
 use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, SearchPage, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
-use schema::op::ChannelKind;
+use schema::op::{ChannelKind, EditOp, SendOp};
 use schema::page::{
     Arrival, ArrivalsPage, FoundPage, InboxPage, Indexed, MembersPage, OpenedChannel, SessionStart, SnapshotPage,
 };
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PresenceRecord, PushItem, SeqRange};
 use schema::{
-    ChannelId, ChannelOp, Cursor, Epoch, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq,
-    Stamp, UserId, View,
+    ChannelId, ChannelOp, Cursor, Epoch, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Ruling,
+    Seq, Stamp, UserId, View,
 };
 
 use crate::log::{Log, Transaction, record_of};
@@ -60,6 +60,20 @@ pub(crate) struct Store {
     indexed: BTreeMap<ChannelId, usize>,
     /// Devices that connected, counted.
     opened: u64,
+    /// What applications say of everything.
+    pub(crate) opinion: Opinion,
+}
+
+/// What applications say.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Opinion {
+    #[default]
+    Allow,
+    /// It gets a `~` at its end.
+    Change,
+    Refuse,
+    /// Nothing now.
+    Busy,
 }
 
 impl Store {
@@ -79,6 +93,7 @@ impl Store {
             pushes: BTreeSet::new(),
             indexed: BTreeMap::new(),
             opened: 0,
+            opinion: Opinion::default(),
         }
     }
 
@@ -119,6 +134,10 @@ impl Store {
                 q.pending.answer(Ok(live))
             }
             Question::Authenticate(q) => q.pending.answer(self.identity(now, &q.request.token)),
+            Question::AskBefore(q) => {
+                let word = self.word(&q.request.op);
+                q.pending.answer(Ok(word))
+            }
             Question::Apply(_) => unreachable!("appends are committed in batches"),
             Question::History(q) => q.pending.answer(self.history(q.request.user, &q.request.request)),
             Question::Search(q) => q.pending.answer(Ok(self.search(q.request.user, &q.request.request.query))),
@@ -171,6 +190,18 @@ impl Store {
                 };
                 q.pending.answer(Ok(users.iter().map(stored).collect()))
             }
+        }
+    }
+
+    fn word(&self, op: &ChannelOp) -> Word {
+        let (ChannelOp::Send(SendOp { body, .. }) | ChannelOp::Edit(EditOp { body, .. })) = op else {
+            panic!("nobody is asked about {op:?}")
+        };
+        match self.opinion {
+            Opinion::Allow => Ok(None),
+            Opinion::Change => Ok(Some(Ruling::Change(format!("{body}~").into()))),
+            Opinion::Refuse => Ok(Some(Ruling::Refuse("rude".into()))),
+            Opinion::Busy => Err(Refusal::new(ErrorCode::Overloaded, "busy")),
         }
     }
 

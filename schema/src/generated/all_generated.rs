@@ -11526,6 +11526,120 @@ impl ::core::fmt::Debug for Event<'_> {
       ds.finish()
   }
 }
+pub enum RulingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What applications said of a text before it is stored: another one, or that there is to be none. One of the two.
+pub struct Ruling<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Ruling<'a> {
+  type Inner = Ruling<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Ruling<'a> {
+  pub const VT_CHANGED: ::flatbuffers::VOffsetT = 4;
+  pub const VT_REFUSED: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Ruling { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args RulingArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Ruling<'bldr>> {
+    let mut builder = RulingBuilder::new(_fbb);
+    if let Some(x) = args.refused { builder.add_refused(x); }
+    if let Some(x) = args.changed { builder.add_changed(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn changed(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Ruling::VT_CHANGED, None)}
+  }
+  #[inline]
+  pub fn refused(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Ruling::VT_REFUSED, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Ruling<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("changed", Self::VT_CHANGED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("refused", Self::VT_REFUSED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct RulingArgs<'a> {
+    pub changed: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub refused: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for RulingArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    RulingArgs {
+      changed: None,
+      refused: None,
+    }
+  }
+}
+
+pub struct RulingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RulingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_changed(&mut self, changed: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Ruling::VT_CHANGED, changed);
+  }
+  #[inline]
+  pub fn add_refused(&mut self, refused: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Ruling::VT_REFUSED, refused);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RulingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    RulingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Ruling<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Ruling<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Ruling");
+      ds.field("changed", &self.changed());
+      ds.field("refused", &self.refused());
+      ds.finish()
+  }
+}
 pub enum SendOpOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -11548,6 +11662,7 @@ impl<'a> SendOp<'a> {
   pub const VT_BODY: ::flatbuffers::VOffsetT = 10;
   pub const VT_REPLY_TO: ::flatbuffers::VOffsetT = 12;
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_RULING: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -11561,6 +11676,7 @@ impl<'a> SendOp<'a> {
     let mut builder = SendOpBuilder::new(_fbb);
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_from(args.from);
+    if let Some(x) = args.ruling { builder.add_ruling(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
@@ -11611,6 +11727,13 @@ impl<'a> SendOp<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(SendOp::VT_MENTIONS, None)}
   }
+  #[inline]
+  pub fn ruling(&self) -> Option<Ruling<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Ruling>>(SendOp::VT_RULING, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for SendOp<'_> {
@@ -11625,6 +11748,7 @@ impl ::flatbuffers::Verifiable for SendOp<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, true)?
      .visit_field::<u64>("reply_to", Self::VT_REPLY_TO, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Ruling>>("ruling", Self::VT_RULING, false)?
      .finish();
     Ok(())
   }
@@ -11636,6 +11760,7 @@ pub struct SendOpArgs<'a> {
     pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub reply_to: Option<u64>,
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub ruling: Option<::flatbuffers::WIPOffset<Ruling<'a>>>,
 }
 impl<'a> Default for SendOpArgs<'a> {
   #[inline]
@@ -11647,6 +11772,7 @@ impl<'a> Default for SendOpArgs<'a> {
       body: None, // required field
       reply_to: None,
       mentions: None,
+      ruling: None,
     }
   }
 }
@@ -11681,6 +11807,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SendOpBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SendOp::VT_MENTIONS, mentions);
   }
   #[inline]
+  pub fn add_ruling(&mut self, ruling: ::flatbuffers::WIPOffset<Ruling<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Ruling>>(SendOp::VT_RULING, ruling);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SendOpBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SendOpBuilder {
@@ -11706,6 +11836,7 @@ impl ::core::fmt::Debug for SendOp<'_> {
       ds.field("body", &self.body());
       ds.field("reply_to", &self.reply_to());
       ds.field("mentions", &self.mentions());
+      ds.field("ruling", &self.ruling());
       ds.finish()
   }
 }
@@ -12268,6 +12399,7 @@ impl<'a> EditOp<'a> {
   pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
   pub const VT_BASE_REVISION: ::flatbuffers::VOffsetT = 10;
   pub const VT_BODY: ::flatbuffers::VOffsetT = 12;
+  pub const VT_RULING: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -12281,6 +12413,7 @@ impl<'a> EditOp<'a> {
     let mut builder = EditOpBuilder::new(_fbb);
     builder.add_seq(args.seq);
     builder.add_by(args.by);
+    if let Some(x) = args.ruling { builder.add_ruling(x); }
     if let Some(x) = args.body { builder.add_body(x); }
     builder.add_base_revision(args.base_revision);
     if let Some(x) = args.op_id { builder.add_op_id(x); }
@@ -12323,6 +12456,13 @@ impl<'a> EditOp<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(EditOp::VT_BODY, None).unwrap()}
   }
+  #[inline]
+  pub fn ruling(&self) -> Option<Ruling<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Ruling>>(EditOp::VT_RULING, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for EditOp<'_> {
@@ -12336,6 +12476,7 @@ impl ::flatbuffers::Verifiable for EditOp<'_> {
      .visit_field::<super::Uuid>("op_id", Self::VT_OP_ID, true)?
      .visit_field::<u32>("base_revision", Self::VT_BASE_REVISION, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Ruling>>("ruling", Self::VT_RULING, false)?
      .finish();
     Ok(())
   }
@@ -12346,6 +12487,7 @@ pub struct EditOpArgs<'a> {
     pub op_id: Option<&'a super::Uuid>,
     pub base_revision: u32,
     pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub ruling: Option<::flatbuffers::WIPOffset<Ruling<'a>>>,
 }
 impl<'a> Default for EditOpArgs<'a> {
   #[inline]
@@ -12356,6 +12498,7 @@ impl<'a> Default for EditOpArgs<'a> {
       op_id: None, // required field
       base_revision: 0,
       body: None, // required field
+      ruling: None,
     }
   }
 }
@@ -12386,6 +12529,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditOpBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EditOp::VT_BODY, body);
   }
   #[inline]
+  pub fn add_ruling(&mut self, ruling: ::flatbuffers::WIPOffset<Ruling<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Ruling>>(EditOp::VT_RULING, ruling);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditOpBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     EditOpBuilder {
@@ -12410,6 +12557,7 @@ impl ::core::fmt::Debug for EditOp<'_> {
       ds.field("op_id", &self.op_id());
       ds.field("base_revision", &self.base_revision());
       ds.field("body", &self.body());
+      ds.field("ruling", &self.ruling());
       ds.finish()
   }
 }
@@ -23669,6 +23817,9 @@ impl<'a> HookRecord<'a> {
   pub const VT_PAUSED_MS: ::flatbuffers::VOffsetT = 18;
   pub const VT_WAITS_MS: ::flatbuffers::VOffsetT = 20;
   pub const VT_WHY: ::flatbuffers::VOffsetT = 22;
+  pub const VT_BEFORE: ::flatbuffers::VOffsetT = 24;
+  pub const VT_BEFORE_MS: ::flatbuffers::VOffsetT = 26;
+  pub const VT_FAILURE_REFUSES: ::flatbuffers::VOffsetT = 28;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -23685,11 +23836,14 @@ impl<'a> HookRecord<'a> {
     builder.add_created_ms(args.created_ms);
     builder.add_events(args.events);
     builder.add_app(args.app);
+    builder.add_before_ms(args.before_ms);
+    builder.add_before(args.before);
     if let Some(x) = args.why { builder.add_why(x); }
     if let Some(x) = args.channels { builder.add_channels(x); }
     builder.add_kinds(args.kinds);
     if let Some(x) = args.secret { builder.add_secret(x); }
     if let Some(x) = args.url { builder.add_url(x); }
+    builder.add_failure_refuses(args.failure_refuses);
     builder.finish()
   }
 
@@ -23764,6 +23918,27 @@ impl<'a> HookRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HookRecord::VT_WHY, None)}
   }
+  #[inline]
+  pub fn before(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(HookRecord::VT_BEFORE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn before_ms(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(HookRecord::VT_BEFORE_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn failure_refuses(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(HookRecord::VT_FAILURE_REFUSES, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for HookRecord<'_> {
@@ -23782,6 +23957,9 @@ impl ::flatbuffers::Verifiable for HookRecord<'_> {
      .visit_field::<u64>("paused_ms", Self::VT_PAUSED_MS, false)?
      .visit_field::<u64>("waits_ms", Self::VT_WAITS_MS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("why", Self::VT_WHY, false)?
+     .visit_field::<u32>("before", Self::VT_BEFORE, false)?
+     .visit_field::<u32>("before_ms", Self::VT_BEFORE_MS, false)?
+     .visit_field::<bool>("failure_refuses", Self::VT_FAILURE_REFUSES, false)?
      .finish();
     Ok(())
   }
@@ -23797,6 +23975,9 @@ pub struct HookRecordArgs<'a> {
     pub paused_ms: Option<u64>,
     pub waits_ms: Option<u64>,
     pub why: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub before: u32,
+    pub before_ms: u32,
+    pub failure_refuses: bool,
 }
 impl<'a> Default for HookRecordArgs<'a> {
   #[inline]
@@ -23812,6 +23993,9 @@ impl<'a> Default for HookRecordArgs<'a> {
       paused_ms: None,
       waits_ms: None,
       why: None,
+      before: 0,
+      before_ms: 0,
+      failure_refuses: false,
     }
   }
 }
@@ -23862,6 +24046,18 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HookRecordBuilder<'a, 'b, A> 
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HookRecord::VT_WHY, why);
   }
   #[inline]
+  pub fn add_before(&mut self, before: u32) {
+    self.fbb_.push_slot::<u32>(HookRecord::VT_BEFORE, before, 0);
+  }
+  #[inline]
+  pub fn add_before_ms(&mut self, before_ms: u32) {
+    self.fbb_.push_slot::<u32>(HookRecord::VT_BEFORE_MS, before_ms, 0);
+  }
+  #[inline]
+  pub fn add_failure_refuses(&mut self, failure_refuses: bool) {
+    self.fbb_.push_slot::<bool>(HookRecord::VT_FAILURE_REFUSES, failure_refuses, false);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HookRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     HookRecordBuilder {
@@ -23891,6 +24087,9 @@ impl ::core::fmt::Debug for HookRecord<'_> {
       ds.field("paused_ms", &self.paused_ms());
       ds.field("waits_ms", &self.waits_ms());
       ds.field("why", &self.why());
+      ds.field("before", &self.before());
+      ds.field("before_ms", &self.before_ms());
+      ds.field("failure_refuses", &self.failure_refuses());
       ds.finish()
   }
 }

@@ -15,7 +15,7 @@ use crate::flat::{
 };
 use crate::id::{ChannelId, DeviceId, Seq};
 use crate::limits::EMOJIS_OF_MESSAGE_MAX;
-use crate::op::{ChannelOp, CreateOp, EditOp, OpReply, ReactOp, Refusal, SendOp};
+use crate::op::{ChannelOp, CreateOp, EditOp, OpReply, ReactOp, Refusal, Ruling, SendOp};
 use crate::page::SessionStart;
 use crate::position::{Cursor, Position, Stamp};
 use crate::presence::PresenceEntry;
@@ -79,9 +79,9 @@ flat_tables! {
     Target as Target { session, after, through, events }
     Event as Event { position, channel, body as [union body] }
     LiveEvent as LiveEvent { channel, body as [union body], users }
-    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions }
+    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling }
     CreateOp as CreateOp { kind, title, creator, members, idempotency_key, past }
-    EditOp as EditOp { by, seq, op_id, base_revision, body }
+    EditOp as EditOp { by, seq, op_id, base_revision, body, ruling }
     ReactOp as ReactOp { by, seq, op_id, emoji, on }
     Refusal as Refusal { code, message, retry_after_ms }
 }
@@ -273,6 +273,28 @@ impl Take<(Option<&str>, u64, fb::KickedAccount)> for Kicked {
             fb::KickedAccount::deactivated => Ok(Self::Account { erased: false }),
             fb::KickedAccount::erased => Ok(Self::Account { erased: true }),
             _ => device.map_or(Ok(Self::Family(family)), |device| DeviceId::take(device).map(Self::Device)),
+        }
+    }
+}
+
+impl FlatTable for Ruling {
+    type Table<'a> = fb::Ruling<'a>;
+
+    fn put_table(&self, builder: &mut Builder) -> WIPOffset<fb::Ruling<'static>> {
+        let (changed, refused) = match self {
+            Self::Change(body) => (body.put(builder), None),
+            Self::Refuse(reason) => (None, reason.put(builder)),
+        };
+        fb::Ruling::create(builder, &fb::RulingArgs { changed, refused })
+    }
+}
+
+impl<'a> Take<fb::Ruling<'a>> for Ruling {
+    fn take(ruling: fb::Ruling<'a>) -> Result<Self, Illegal> {
+        match (ruling.changed(), ruling.refused()) {
+            (Some(body), None) => Ok(Self::Change(body.into())),
+            (None, Some(reason)) => Ok(Self::Refuse(reason.into())),
+            (None, None) | (Some(_), Some(_)) => Err(Illegal::new("a ruling neither changes nor refuses, or both")),
         }
     }
 }

@@ -31,6 +31,12 @@ pub struct HookRecord {
     pub waits_ms: Option<UnixMs>,
     /// Why it is paused; empty if it is not.
     pub why: String,
+    /// What it is asked before, a bit each: see `hook::BeforeKind`. A pause is no end to that.
+    pub before: u32,
+    /// How long it has to answer then, in milliseconds.
+    pub before_ms: u32,
+    /// Whether what it does not answer is refused rather than allowed.
+    pub failure_refuses: bool,
 }
 
 /// `hooked`: something that a hook is to be told. Without content, which is read when it is told.
@@ -134,7 +140,8 @@ pub struct HookCallRecord {
 
 flat_records! {
     HookRecord "hook" format 1 {
-        app, url, secret, events, kinds, channels, created_ms, paused_ms, waits_ms, why
+        app, url, secret, events, kinds, channels, created_ms, paused_ms, waits_ms, why, before, before_ms,
+        failure_refuses
     }
 }
 

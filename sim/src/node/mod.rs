@@ -7,11 +7,13 @@
 //! ```text
 //! process      lives one after the other          shard mailbox    a shard's driver, and ways between shards
 //! heartbeat    its part in the view               conn auth api    what clients and the HTTP API bring
+//! before       applications that are asked first
 //! peering tap  connections to other nodes         way view_lies    how it reaches the store, and planted bugs of that
 //! ```
 
 mod api;
 mod auth;
+mod before;
 mod conn;
 mod heartbeat;
 mod mailbox;
@@ -53,6 +55,7 @@ use crate::world::World;
 
 pub(crate) use api::sign_in;
 pub(crate) use auth::{Tokens, token};
+use before::Applications;
 use heartbeat::Heartbeat;
 use mailbox::{Line, Mailbox};
 use peering::Peering;
@@ -270,6 +273,9 @@ struct Node {
 impl Node {
     fn start_shards(&self, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
         let auth = Arc::new(Tokens);
+        if before::are_asked(rng) {
+            self.orders.set_before(before::everything());
+        }
         let plan = &self.world.plan;
         let way = self.engine.lying(&self.lies);
         let engine = LyingEngine::new(way, self.world.options.planted.and_then(Planted::lie));
@@ -277,7 +283,9 @@ impl Node {
         for (index, mailbox) in (0..).zip(&self.mailboxes) {
             let me = Owner { incarnation: self.life.incarnation, shard: ShardIndex(index) };
             let (view, engine, auth) = (Arc::clone(&self.view), engine.clone(), Arc::clone(&auth));
-            let config = host::Config { me, view, engine, auth, appender: Appender::new(me), ping_ms: PING_MS };
+            let before = Arc::new(Applications) as Arc<dyn host::Before>;
+            let appender = Appender::new(me);
+            let config = host::Config { me, view, engine, auth, before, appender, ping_ms: PING_MS };
             let host = Host::new(config, self.clock.now());
             let rng = rng.part(&format!("shard {index}"));
             let (done_sender, done) = mpsc::unbounded_channel();

@@ -34,7 +34,7 @@ pub(super) struct CreateArgs {
     /// What it is called in lists
     name: String,
 
-    /// What it may do: send and read notifications, server for all of the server API, hooks for webhooks; send,read unless given
+    /// What it may do: send and read notifications, server for all of the server API, hooks for webhooks, moderate for webhooks that decide on messages; send,read unless given
     #[arg(long, value_name = "SCOPE,…", value_delimiter = ',')]
     scopes: Vec<String>,
 

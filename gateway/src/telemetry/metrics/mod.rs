@@ -4,6 +4,7 @@
 //! place of its own, which shares no cache line with another's; whoever asks for the text adds the places up.
 //! Nothing here is on the path of a message.
 
+mod before;
 mod issuers;
 mod latency;
 mod links;
@@ -53,6 +54,8 @@ pub(crate) struct Metrics {
     /// Nothing on a node that sends no notifications.
     notify: OnceLock<Arc<::notify::Counts>>,
     /// Nothing until the node serves.
+    before: OnceLock<Arc<::notify::before::Counts>>,
+    /// Nothing until the node serves.
     issuers: OnceLock<api::Tokens>,
     data_dir: PathBuf,
 }
@@ -70,6 +73,7 @@ impl Metrics {
             nodes: NodeFigures::default(),
             strangers: Arc::default(),
             notify: OnceLock::new(),
+            before: OnceLock::new(),
             issuers: OnceLock::new(),
             data_dir: data_dir.to_owned(),
         }
@@ -85,6 +89,12 @@ impl Metrics {
     pub(crate) fn show_issuers(&self, tokens: api::Tokens) {
         // A node has the same issuers for all its life.
         let _ = self.issuers.set(tokens);
+    }
+
+    /// From now on what applications say beforehand is shown too. The first call decides.
+    pub(crate) fn show_before(&self, counts: Arc<::notify::before::Counts>) {
+        // A node asks by one thread for all its life.
+        let _ = self.before.set(counts);
     }
 
     /// From now on what is counted of notifications is shown too. The first call decides.
@@ -175,6 +185,7 @@ impl Metrics {
             Value::CounterBy("reason", self.strangers.counts().map(|(of, count)| (of.to_owned(), count)).collect()),
         ));
         families.extend(self.notify.get().map(|counts| notify::families(counts)).into_iter().flatten());
+        families.extend(self.before.get().map(|counts| before::family(counts)));
         families.extend(self.issuers.get().map(issuers::families).into_iter().flatten());
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());
         // A disk that does not answer has other ways to be noticed.

@@ -117,7 +117,7 @@ impl ShardMetrics {
 /// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 22] = [
+    let levels: [Row; 23] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -133,6 +133,7 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_rejoining", "Sessions whose account's home does not know them yet", |f| f.stats.rejoining),
         ("rookery_logins_rate", "Logins that are begun in a second at most", |f| f.stats.logins_per_s),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
+        ("rookery_before_waiting", "Messages and edits that wait for applications' word", |f| f.stats.before_waiting),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
         ("rookery_link_waiting_bytes", "Bytes of frames that wait for other shards", |f| f.links.waiting_bytes),
         ("rookery_links", "Links to other nodes", |f| f.peers.links),

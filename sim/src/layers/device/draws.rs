@@ -71,6 +71,7 @@ impl Device {
             body: body.into(),
             reply_to: None,
             mentions: message::no_mentions(),
+            ruling: None,
         })
     }
 
@@ -83,7 +84,7 @@ impl Device {
     fn edit(&mut self) -> Option<Pending> {
         let (channel, seq, base_revision) = self.own()?;
         let (op_id, body) = (self.id(), Arc::from(format!("{} edits {}", self.name, self.rng.bits())));
-        let op = ChannelOp::Edit(EditOp { by: self.user, seq, op_id, base_revision, body });
+        let op = ChannelOp::Edit(EditOp { by: self.user, seq, op_id, base_revision, body, ruling: None });
         Some(Pending { channel, what: What::Operation(op_id, op) })
     }
 

@@ -350,7 +350,7 @@ impl Device {
 /// An operation as a client asks for it.
 fn command(channel_id: ChannelId, op: &ChannelOp) -> Command {
     match op {
-        ChannelOp::Edit(EditOp { by: _, seq, op_id, base_revision, body }) => {
+        ChannelOp::Edit(EditOp { by: _, seq, op_id, base_revision, body, ruling: _ }) => {
             let (seq, op_id, base_revision, body) = (*seq, *op_id, *base_revision, Arc::clone(body));
             Command::Edit(Edit { channel_id, seq, op_id, base_revision, body })
         }

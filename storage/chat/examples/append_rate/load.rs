@@ -139,5 +139,6 @@ fn send(load: &Load, channel: u64, number: u64) -> ChannelOp {
         body: BODY.into(),
         reply_to: None,
         mentions: message::no_mentions(),
+        ruling: None,
     })
 }

@@ -42,7 +42,8 @@ impl Hooks {
         let known = |row: &Row| {
             let (id, record) = (keys::hook_of(&row.key)?, HookRecord::decode(&row.value)?);
             let HookRecord { events, kinds, channels, paused_ms, .. } = record;
-            Ok(paused_ms.is_none().then_some(Known { id, events, kinds, channels }))
+            // One that wants no events is only asked before.
+            Ok((paused_ms.is_none() && events != 0).then_some(Known { id, events, kinds, channels }))
         };
         Ok(Self(unreadable::readable(&page.rows, known).into_iter().flatten().collect()))
     }

@@ -8,9 +8,12 @@
 //! ```text
 //! known      the hooks that count, and which of them want something     registry   making, ending, pausing them
 //! lanes      what is to be told, from where, and when a lane rests       calls      what came of telling it
+//! before     what applications are asked about first                backlog    how much waits
 //! replay     telling again                                              sweep      what is forgotten
 //! ```
 
+mod backlog;
+mod before;
 mod calls;
 mod known;
 mod lanes;
@@ -18,6 +21,8 @@ mod registry;
 mod replay;
 mod sweep;
 
+pub use backlog::{Backlog, backlog};
+pub use before::{to_ask, wants_before};
 pub use calls::{log, logged};
 pub(crate) use known::{Hooks, mark, partition_of_channel, put};
 pub use lanes::{LanePage, Told, ToldBody, due, note_told, page, rest};

@@ -1,6 +1,6 @@
 //! Making, ending, pausing and resuming hooks.
 
-use schema::limits::{HOOKS_MAX, HOOKS_OF_APP_MAX};
+use schema::limits::{HOOKS_BEFORE_MAX, HOOKS_MAX, HOOKS_OF_APP_MAX};
 use schema::record::{HookRecord, HookedBody, HookedRecord, RecordError};
 use schema::{ErrorCode, Refusal, UnixMs};
 
@@ -25,7 +25,8 @@ fn hook_of(row: &Row) -> Result<Hook, RecordError> {
 /// Makes a hook. `None` if the id is taken: draw another.
 ///
 /// # Errors
-/// 106 with `HOOKS_OF_APP_MAX` hooks of its application, or `HOOKS_MAX` of all; the store's, and damage.
+/// 106 with `HOOKS_OF_APP_MAX` hooks of its application, or `HOOKS_MAX` of all, or `HOOKS_BEFORE_MAX` that are asked before; the
+/// store's, and damage.
 pub async fn create<E: Engine>(engine: &E, id: u64, record: &HookRecord) -> Result<Option<Hook>, LayerError> {
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let key = keys::hook(id);
@@ -43,6 +44,13 @@ pub async fn create<E: Engine>(engine: &E, id: u64, record: &HookRecord) -> Resu
         }
         if page.rows.len() >= HOOKS_MAX as usize {
             let text = format!("there are {HOOKS_MAX} hooks, which is the limit of all applications together");
+            return Err(Refusal::new(ErrorCode::LimitExceeded, text).into());
+        }
+        let asked = hooks.iter().filter(|hook| hook.record.before != 0).count();
+        if record.before != 0 && asked >= HOOKS_BEFORE_MAX {
+            let text = format!(
+                "there are {HOOKS_BEFORE_MAX} hooks that are asked before, which is the limit of all applications"
+            );
             return Err(Refusal::new(ErrorCode::LimitExceeded, text).into());
         }
         tx.set(&key, &record.encode());

@@ -25,11 +25,13 @@ pub enum Scope {
     Server,
     /// Have webhooks, which tell all that happens in chat.
     Hooks,
+    /// Be asked before a message is stored, with a webhook that may change or refuse it.
+    Moderate,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Send, Self::Read, Self::Server, Self::Hooks];
+    pub const ALL: [Self; 5] = [Self::Send, Self::Read, Self::Server, Self::Hooks, Self::Moderate];
     /// Those of an application that is made without naming any.
     pub const DEFAULT: [Self; 2] = [Self::Send, Self::Read];
 
@@ -41,6 +43,7 @@ impl Scope {
             Self::Read => "read",
             Self::Server => "server",
             Self::Hooks => "hooks",
+            Self::Moderate => "moderate",
         }
     }
 
@@ -52,6 +55,7 @@ impl Scope {
             Self::Read => 2,
             Self::Server => 4,
             Self::Hooks => 8,
+            Self::Moderate => 16,
         }
     }
 }

@@ -29,7 +29,7 @@ fn a_text_that_is_too_long_is_no_edit() {
     let mut world = world("1 sends a");
     let edit = |bytes: u32| {
         let (op_id, body) = (ClientMsgId::new(WALL, 9), "a".repeat(bytes as usize).into());
-        ChannelOp::Edit(EditOp { by: UserId(1), seq: Seq(1), op_id, base_revision: 0, body })
+        ChannelOp::Edit(EditOp { by: UserId(1), seq: Seq(1), op_id, base_revision: 0, body, ruling: None })
     };
     let long = world.push_op(channel("g"), edit(BODY_BYTES_MAX + 1));
     world.drain();

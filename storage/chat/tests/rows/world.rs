@@ -125,7 +125,7 @@ pub(crate) fn account(name: &str) -> UserRecord {
 /// A text that is sent.
 pub(crate) fn text(from: u64, client_msg_id: ClientMsgId, body: impl Into<Arc<str>>) -> ChannelOp {
     let (from, kind, mentions) = (UserId(from), MessageKind::Text, message::no_mentions());
-    ChannelOp::Send(SendOp { from, client_msg_id, kind, body: body.into(), reply_to: None, mentions })
+    ChannelOp::Send(SendOp { from, client_msg_id, kind, body: body.into(), reply_to: None, mentions, ruling: None })
 }
 
 impl<E: Engine> World<E> {
@@ -436,7 +436,7 @@ fn found(by: UserId, members: Vec<UserId>, rest: &[&str]) -> ChannelOp {
 fn edit(by: UserId, object: &str, seq: &str, base: &str) -> ChannelOp {
     let (op_id, body) = named(object);
     let base_revision = base.parse().expect("a revision");
-    ChannelOp::Edit(EditOp { by, seq: seq_of(seq), op_id, base_revision, body: body.into() })
+    ChannelOp::Edit(EditOp { by, seq: seq_of(seq), op_id, base_revision, body: body.into(), ruling: None })
 }
 
 fn react(by: UserId, object: &str, seq: &str, on: bool) -> ChannelOp {
@@ -466,7 +466,15 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
         ["to", mentioned] => mentions = users(mentioned).into(),
         _ => panic!("{rest:?}"),
     }
-    ChannelOp::Send(SendOp { from, client_msg_id, kind: MessageKind::Text, body: body.into(), reply_to, mentions })
+    ChannelOp::Send(SendOp {
+        from,
+        client_msg_id,
+        kind: MessageKind::Text,
+        body: body.into(),
+        reply_to,
+        mentions,
+        ruling: None,
+    })
 }
 
 /// Whether a refusal is one that a client may repeat.

@@ -9,7 +9,7 @@ use schema::record::{EventRecordBody, MessageRecord};
 use schema::{ChannelId, ErrorCode, OpReply};
 
 use super::Operation;
-use super::message::{check_length, clear_body, revised, tallies_of, undeleted};
+use super::message::{check_length, clear_body, judged, revised, stored_text, tallies_of, undeleted};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -23,8 +23,9 @@ impl Operation for EditOp {
 
     /// Message, first reply, the index's; parts come and go; an event for each member.
     fn cost(&self, members: usize) -> Cost {
-        let parts = PARTS_MAX as usize + body::parts_at_most(&self.body);
-        Cost::rows(3 + parts + members).and_bytes(self.body.len())
+        let text = stored_text(&self.body, self.ruling.as_ref());
+        let parts = PARTS_MAX as usize + body::parts_at_most(text);
+        Cost::rows(3 + parts + members).and_bytes(text.len())
     }
 
     /// Whom it named at first it names still.
@@ -48,10 +49,11 @@ impl Operation for EditOp {
             let (base, newest) = (self.base_revision, before.revision);
             return refuse(ErrorCode::StaleRevision, format!("revision {base} was edited, the newest is {newest}"));
         }
+        let text = judged(&self.body, self.ruling.as_ref())?;
         let tallies = tallies_of(draft, channel, self.seq)?;
 
         clear_body(draft, channel, self.seq, &before);
-        let (body, parts) = body::cut(&self.body);
+        let (body, parts) = body::cut(text);
         let record = MessageRecord { revision: before.revision + 1, body, edited_ms: Some(draft.wall()), ..before };
         for (part, value) in (0..).zip(parts) {
             draft.set(keys::body_part(channel, self.seq, record.revision, part), value);
@@ -59,7 +61,7 @@ impl Operation for EditOp {
         revised(draft, channel, self.seq, &record);
         draft.answer(&asked, self.seq, record.revision, 0);
         let revision = record.revision;
-        let message = content::shown((channel, self.seq), record, Arc::clone(&self.body), &tallies);
+        let message = content::shown((channel, self.seq), record, Arc::clone(text), &tallies);
         let event = EventRecordBody::Edited { seq: self.seq, revision };
         draft.tell_readers(channel, self.seq, event, Some(Arc::new(message)));
         Ok(OpReply::Revised { revision })

@@ -2,9 +2,11 @@
 //!
 //! Upholds I10: only those whose ranges hold a message's seq may do anything to it.
 
+use std::sync::Arc;
+
 use schema::limits::BODY_BYTES_MAX;
 use schema::record::{BodyRecord, MessageRecord, TalliesRecord};
-use schema::{ChannelId, ErrorCode, Seq};
+use schema::{ChannelId, ErrorCode, Ruling, Seq};
 
 use crate::appender::draft::{Draft, Step, refuse};
 use crate::appender::members::Member;
@@ -37,6 +39,25 @@ pub(super) fn check_length(text: &str) -> Step<()> {
         return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
     }
     Ok(())
+}
+
+/// The text that is stored of one that applications have judged, unless they refuse it. Asked after the first reply has been looked
+/// for, so that what is stored stays so whatever they say of a retry.
+pub(super) fn judged<'a>(body: &'a Arc<str>, ruling: Option<&'a Ruling>) -> Step<&'a Arc<str>> {
+    if let Some(Ruling::Refuse(reason)) = ruling {
+        return refuse(ErrorCode::Rejected, &**reason);
+    }
+    let text = stored_text(body, ruling);
+    check_length(text)?;
+    Ok(text)
+}
+
+/// The text that is stored, if it is.
+pub(super) fn stored_text<'a>(body: &'a Arc<str>, ruling: Option<&'a Ruling>) -> &'a Arc<str> {
+    match ruling {
+        Some(Ruling::Change(text)) => text,
+        Some(Ruling::Refuse(_)) | None => body,
+    }
 }
 
 /// How often each emoji was put to a message.

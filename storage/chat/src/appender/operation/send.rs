@@ -12,7 +12,7 @@ use schema::{ChannelId, ErrorCode, MessageKind, OpReply, Seq};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Operation;
-use super::message::check_length;
+use super::message::{check_length, judged, stored_text};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Draft, Step, refuse};
 use crate::appender::members::Member;
@@ -31,8 +31,9 @@ impl Operation for SendOp {
     /// Message, head, first reply, own mark; a row for each who is named; an event for each member.
     fn cost(&self, members: usize) -> Cost {
         let named = self.mentions.len();
-        let rows = 4 + named + body::parts_at_most(&self.body) + members;
-        Cost::rows(rows).and_bytes(self.body.len() + named * 128)
+        let text = stored_text(&self.body, self.ruling.as_ref());
+        let rows = 4 + named + body::parts_at_most(text) + members;
+        Cost::rows(rows).and_bytes(text.len() + named * 128)
     }
 
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
@@ -46,10 +47,11 @@ impl Operation for SendOp {
         let head = draft.channel(channel)?.head;
         check_content(self, &sender, head.seq)?;
         draft.check_mentions(channel, &self.mentions)?;
+        let text = judged(&self.body, self.ruling.as_ref())?;
 
         let seq = head.seq.next();
         let sent_ms = clock::next_sent(draft.wall(), head.sent_ms);
-        let (body, parts) = body::cut(&self.body);
+        let (body, parts) = body::cut(text);
         let record = MessageRecord {
             revision: 0,
             from: self.from,
@@ -76,7 +78,7 @@ impl Operation for SendOp {
             draft.raise_mark(self.from, channel, seq);
         }
         let event = EventRecordBody::Message { seq, revision: record.revision };
-        let message = content::shown((channel, seq), record, Arc::clone(&self.body), &TalliesRecord::default());
+        let message = content::shown((channel, seq), record, Arc::clone(text), &TalliesRecord::default());
         draft.tell_readers(channel, seq, event, Some(Arc::new(message)));
         Ok(OpReply::Sent { seq, sent_ms, duplicate: false })
     }

@@ -1,0 +1,275 @@
+//! Applications that are asked before a user's message, or an edit, is stored.
+//!
+//! Owns who is asked, for how long, and what becomes of no answer. An [`Asker`] is asked from any thread; calls are made by a
+//! thread of its own, which also reads which hooks there are, each second. What an application says is judged by the channel's
+//! home, in the operation's transaction. Bounds: `BEFORE_OF_HOOK_MAX` questions to one hook at once, of `BEFORE_MS_MAX` each at
+//! most; a hook that fails several times in a row is left alone for a while ([`rest`]), so that not each message waits for it in vain.
+//!
+//! ```text
+//! question   what is asked, and what an answer says        rest   whether a hook that fails is asked at all
+//! counts     what is counted                               list   the hooks that are asked
+//! ```
+
+mod counts;
+mod list;
+mod question;
+mod rest;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use chat::LayerError;
+use chat::hooks::{self, Hook};
+use kv::Engine;
+use schema::hook::{BeforeKind, Concerns};
+use schema::limits::{BEFORE_MS_MAX, BEFORE_OF_HOOK_MAX};
+use schema::{ChannelId, ChannelOp, ErrorCode, Refusal, Ruling, UnixMs};
+use tokio::runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::providers::Caller;
+
+pub use counts::{Came, Counts};
+use list::List;
+use question::{Asked, Said};
+use rest::Rest;
+
+/// Pause between two reads of the hooks: one that was made is asked from then on.
+const HOOKS_EVERY: Duration = Duration::from_secs(1);
+/// When to send again what found no place at a hook.
+const RETRY_MS: u32 = 250;
+/// How often at most the log says that one hook fails.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+/// The reason that a sender is told where a hook refuses what it does not answer.
+const UNANSWERED: &str = "the application that looks at messages here did not answer";
+
+/// What an asker is made of.
+pub struct Parts<E> {
+    /// The store.
+    pub engine: E,
+    /// The hooks of now.
+    pub hooks: Vec<Hook>,
+    /// The wall clock.
+    pub wall: fn() -> UnixMs,
+    /// Who calls, on the asker's own thread.
+    pub caller: Caller,
+    /// Where is counted.
+    pub counts: Arc<Counts>,
+    /// Told what hooks are asked about, at once and whenever that changes.
+    pub tell: Box<dyn Fn(Arc<Concerns>) + Send + Sync>,
+}
+
+/// What is known of a hook beside its record. It outlives changes of the list.
+#[derive(Debug)]
+struct Standing {
+    places: Arc<Semaphore>,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    rest: Rest,
+    /// When the log said last that it fails, unless it answered since.
+    said: Option<Instant>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(BEFORE_OF_HOOK_MAX)), health: Mutex::default() }
+    }
+}
+
+/// A question on its way to the thread that calls.
+struct Call {
+    hook: Arc<Hook>,
+    asked: Asked,
+    within: Duration,
+    reply: oneshot::Sender<Result<Said, String>>,
+}
+
+/// See the module. Clones ask the same.
+pub struct Asker<E>(Arc<Inner<E>>);
+
+impl<E> Clone for Asker<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<E> {
+    engine: E,
+    list: RwLock<Arc<List>>,
+    /// As many as there are places at hooks, so that it needs no bound of its own.
+    calls: mpsc::UnboundedSender<Call>,
+    counts: Arc<Counts>,
+}
+
+/// The thread, while it runs. Dropping it ends it: what is asked then has no answer.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts to ask, on a thread named `before`. `tell` has been called when this returns.
+///
+/// # Errors
+/// If the thread or its runtime cannot be had.
+pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<(Asker<E>, Running)> {
+    let Parts { engine, hooks, wall, caller, counts, tell } = parts;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, mut stopped) = watch::channel(false);
+    let (calls, asked) = mpsc::unbounded_channel();
+    let list = Arc::new(List::new(hooks, &List::default()));
+    tell(Arc::clone(list.concerns()));
+    let asker = Asker(Arc::new(Inner { engine, list: RwLock::new(list), calls, counts }));
+    let reader = asker.clone();
+    let thread = thread::Builder::new().name("before".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::spawn(call_all(asked, Arc::new(caller), wall));
+            tokio::spawn(async move { reader.keep_fresh(tell).await });
+            // An error says that the sender is gone: then it stops too.
+            let _ = stopped.wait_for(|&stopped| stopped).await;
+        });
+        runtime.shutdown_background();
+    })?;
+    Ok((asker, Running { stop, thread: Some(thread) }))
+}
+
+impl<E: Engine> Asker<E> {
+    /// What applications say of a user's operation: nothing, if it passes as it is; or a refusal that passes, if too much waits for
+    /// one of them. Takes [`BEFORE_MS_MAX`] at most beside the store's time.
+    ///
+    /// # Errors
+    /// The store's, and damage.
+    pub async fn ask(
+        &self,
+        channel: ChannelId,
+        mut op: ChannelOp,
+        wall: UnixMs,
+    ) -> Result<Result<Option<Ruling>, Refusal>, LayerError> {
+        let list = self.list();
+        let Some(of) = BeforeKind::of_op(&op).filter(|_| list.concerns().has(channel, &op)) else {
+            return Ok(Ok(None));
+        };
+        let Some(kind) = hooks::to_ask(&self.0.engine, channel, &op).await? else { return Ok(Ok(None)) };
+        let until = Instant::now() + Duration::from_millis(BEFORE_MS_MAX.into());
+        let mut changed = None;
+        for (hook, standing) in list.asked(channel, kind, of) {
+            let Ok(place) = Arc::clone(&standing.places).try_acquire_owned() else {
+                self.0.counts.note(Came::Full);
+                let message =
+                    format!("{BEFORE_OF_HOOK_MAX} messages wait for an application's word, send it again later");
+                return Ok(Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)));
+            };
+            let within = Duration::from_millis(hook.record.before_ms.into());
+            let within = within.min(until.saturating_duration_since(Instant::now()));
+            let came = self.ask_one(hook, standing, Asked::new((channel, kind), &op, wall), within).await;
+            drop(place);
+            match came {
+                Some(Said::Allow) => self.0.counts.note(Came::Allowed),
+                Some(Said::Change(body)) => {
+                    self.0.counts.note(Came::Changed);
+                    question::set_body(&mut op, Arc::clone(&body));
+                    changed = Some(Ruling::Change(body));
+                }
+                Some(Said::Refuse(reason)) => {
+                    self.0.counts.note(Came::Refused);
+                    return Ok(Ok(Some(Ruling::Refuse(reason))));
+                }
+                None if hook.record.failure_refuses => return Ok(Ok(Some(Ruling::Refuse(UNANSWERED.into())))),
+                None => {}
+            }
+        }
+        Ok(Ok(changed))
+    }
+
+    /// What one hook says; `None` if it says nothing in time, or nothing that is understood, or is left alone.
+    async fn ask_one(&self, hook: &Arc<Hook>, standing: &Standing, asked: Asked, within: Duration) -> Option<Said> {
+        let health = || standing.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if !health().rest.may_ask(Instant::now()) {
+            self.0.counts.note(Came::LeftAlone);
+            return None;
+        }
+        let (reply, answer) = oneshot::channel();
+        let call = Call { hook: Arc::clone(hook), asked, within, reply };
+        let said = match self.0.calls.send(call) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err("the node stops".to_owned())),
+            Err(_) => Err("the node stops".to_owned()),
+        };
+        let mut health = health();
+        health.rest.note(Instant::now(), said.is_ok());
+        match said {
+            Ok(said) => {
+                if health.said.take().is_some() {
+                    tracing::info!(hook = hook.id, "a webhook answers what it is asked again");
+                }
+                Some(said)
+            }
+            Err(why) => {
+                self.0.counts.note(Came::Failed);
+                if health.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                    health.said = Some(Instant::now());
+                    let refuses = hook.record.failure_refuses;
+                    tracing::warn!(hook = hook.id, why, refuses, "a webhook does not say what it thinks of messages");
+                }
+                None
+            }
+        }
+    }
+
+    fn list(&self) -> Arc<List> {
+        Arc::clone(&self.0.list.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the hooks again and again.
+    async fn keep_fresh(&self, tell: Box<dyn Fn(Arc<Concerns>) + Send + Sync>) {
+        loop {
+            sleep(HOOKS_EVERY).await;
+            match hooks::list(&self.0.engine).await {
+                Ok(hooks) => {
+                    let before = self.list();
+                    let list = List::new(hooks, &before);
+                    if list != *before {
+                        let concerns = Arc::clone(list.concerns());
+                        *self.0.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+                        tell(concerns);
+                    }
+                }
+                // Those that are known go on being asked.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "webhooks could not be read, trying again");
+                }
+            }
+        }
+    }
+}
+
+/// Makes calls, each on its own.
+async fn call_all(mut asked: mpsc::UnboundedReceiver<Call>, caller: Arc<Caller>, wall: fn() -> UnixMs) {
+    while let Some(Call { hook, asked, within, reply }) = asked.recv().await {
+        let caller = Arc::clone(&caller);
+        tokio::spawn(async move {
+            let (id, body) = asked.into_call();
+            let target = (hook.record.url.as_str(), hook.record.secret.as_str());
+            let answer = timeout(within, caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall())).await;
+            let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", within.as_millis())));
+            // Whoever asked may have gone.
+            let _ = reply.send(answer.and_then(|(status, body)| question::said(status, &body)));
+        });
+    }
+}

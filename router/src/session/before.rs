@@ -1,0 +1,85 @@
+//! Commands that change a text, and applications that are asked before: what waits for their word, and what comes of it.
+//!
+//! Owns the way from a command to its ticket. Where no application is to be asked, and nothing of the channel waits, there is
+//! nothing between. Upholds rule 7: of a channel all leaves in the order in which it came, and what waits behind a send that is to be
+//! sent again is refused with it. What applications refuse goes to the channel's home all the same, with their word: it alone
+//! knows whether the message is stored already.
+
+use schema::{ChannelId, ChannelOp, ErrorCode, Refusal};
+
+use crate::counters::Counter;
+use crate::io::ConnId;
+use crate::store::{Answer, AskBefore, waiters};
+
+use super::{Session, ShardContext};
+
+/// When a client should repeat what was refused for what went before it.
+const RETRY_MS: u32 = 100;
+
+/// A session that waits for applications' word on an operation.
+#[derive(Debug)]
+pub struct BeforeWaiter {
+    pub(crate) conn: ConnId,
+    channel: ChannelId,
+    number: u64,
+    /// Of the shard's room for those that wait.
+    pub(crate) bytes: u32,
+}
+
+waiters! { AskBefore => BeforeWaiter; }
+
+impl Session {
+    /// Carries out what changes a text, once applications that are to be asked have said what they think of it.
+    pub(super) fn submit(&mut self, id: u32, channel: ChannelId, op: ChannelOp, context: &mut ShardContext<'_>) {
+        let asks = context.before.concerns(channel, &op);
+        let waits = self.cold.as_deref().is_some_and(|cold| cold.held.has(channel));
+        if !asks && !waits {
+            return self.apply(id, channel, op, context);
+        }
+        if !asks {
+            return self.cold().held.hold_behind(id, channel, op);
+        }
+        match context.before.enter(&op) {
+            Ok(bytes) => {
+                let number = self.cold().held.hold(id, channel, op.clone());
+                let waiter = BeforeWaiter { conn: self.conn, channel, number, bytes };
+                context.effects.ask(AskBefore { channel, op }, waiter);
+            }
+            Err(refusal) => {
+                context.effects.count(Counter::Before);
+                // What is held came before it, and goes on.
+                if let Some((_, client_msg_id)) = op.sends() {
+                    self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
+                }
+                self.answer(id, Err(refusal), context);
+            }
+        }
+    }
+
+    /// Applications have said what they think of an operation, or could not be asked.
+    pub(crate) fn told_before(&mut self, answer: Answer<AskBefore>, context: &mut ShardContext<'_>) {
+        let Answer { waiter: BeforeWaiter { channel, number, .. }, reply } = answer;
+        self.cold().held.told(channel, number, reply.and_then(|word| word));
+        while let Some((id, mut op, word)) = self.cold().held.next_ready(channel) {
+            match word {
+                Ok(ruling) => {
+                    op.set_ruling(ruling);
+                    self.apply(id, channel, op, context);
+                }
+                Err(refusal) => {
+                    let sends = op.sends().map(|(_, client_msg_id)| (channel, client_msg_id));
+                    self.refused(id, sends, refusal, context);
+                }
+            }
+        }
+    }
+
+    /// A send is to be sent again: what of its channel waits here came behind it, and is refused with it (rule 7).
+    pub(super) fn refuse_held(&mut self, channel: ChannelId, context: &mut ShardContext<'_>) {
+        let Some(cold) = self.cold.as_deref_mut().filter(|cold| cold.held.has(channel)) else { return };
+        for (id, _) in cold.held.take_all(channel) {
+            let message = "an earlier message to this channel was refused, send both again in their order";
+            self.answer(id, Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)), context);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Operations about which applications are asked before they are carried out.
+//!
+//! Owns which are worth a question, and what of the channel says whom to ask. What they answer is judged by the operation's own
+//! transaction, which alone knows for sure; this is a look before.
+
+use schema::op::ChannelKind;
+use schema::record::{ChannelRecord, HookRecord};
+use schema::{ChannelId, ChannelOp, ClientMsgId, UserId};
+
+use crate::keys::{self, DedupKey};
+use crate::{LayerError, channels, read, recent, unreadable};
+use kv::join;
+use kv::transaction::{Engine, Transaction};
+
+/// The kind of the channel, if applications are to be asked about an operation: not about what has its first reply already, nor
+/// where its user is no member. The channel's home answers such as it would without them.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn to_ask<E: Engine>(
+    engine: &E,
+    channel: ChannelId,
+    op: &ChannelOp,
+) -> Result<Option<ChannelKind>, LayerError> {
+    let Some((user, id)) = named(op) else { return Ok(None) };
+    let keys = [DedupKey { channel, user, id }.to_key(), keys::channel(channel)];
+    read!(engine, recent(engine), |tx| {
+        let rows = async { tx.get_all(&keys).await.map_err(LayerError::from) };
+        let is_member = async {
+            match channels::membership(&tx, user, channel).await {
+                Ok(_) => Ok(true),
+                Err(LayerError::Refused(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        let (rows, is_member) = join::both(rows, is_member).await?;
+        if !is_member || rows[0].is_some() {
+            return Ok(None);
+        }
+        let record = unreadable::refuse_some(&keys[1], rows[1].as_ref(), ChannelRecord::decode)?;
+        Ok(record.map(|record| record.kind))
+    })
+}
+
+/// Whose an operation is, and its name, if it is one that is asked about.
+fn named(op: &ChannelOp) -> Option<(UserId, ClientMsgId)> {
+    match op {
+        ChannelOp::Send(send) => Some((send.from, send.client_msg_id)),
+        ChannelOp::Edit(edit) => Some((edit.by, edit.op_id)),
+        ChannelOp::Mark { .. }
+        | ChannelOp::Create(_)
+        | ChannelOp::AddMember { .. }
+        | ChannelOp::RemoveMember { .. }
+        | ChannelOp::Delete { .. }
+        | ChannelOp::React(_)
+        | ChannelOp::Typing { .. }
+        | ChannelOp::Publish { .. }
+        | ChannelOp::SetTitle { .. }
+        | ChannelOp::SetMuted { .. }
+        | ChannelOp::Block { .. } => None,
+    }
+}
+
+/// Whether a hook is asked about operations of a channel of this kind.
+#[must_use]
+pub fn wants_before(record: &HookRecord, channel: ChannelId, kind: ChannelKind) -> bool {
+    let HookRecord { kinds, channels, .. } = record;
+    (*kinds == 0 || kinds & schema::hook::channel_kind_bit(kind) != 0)
+        && (channels.is_empty() || channels.contains(&channel))
+}
