@@ -292,16 +292,16 @@ fn every_refusal_of_a_home_has_its_status() {
         let answer = world.check(&format!(r#"bora POST /v1/channels/7/messages {{"client_msg_id":"$m1","body":"x"}} => {status} {{"code":{number},"temporary":{temporary},"retry_after_ms":1500,"type":"about:blank","title":"*","detail":"as the test wants it"}}"#));
         assert_eq!(answer.header("retry-after"), if temporary { "2" } else { "" }, "{code:?}");
     }
-    world.check(r#"bora PUT /v1/channels/7/members/$bora => 409 {"code":124}"#);
-    world.check(r#"bora DELETE /v1/channels/7/members/me => 409 {"code":124}"#);
-    world.check(r#"bora PATCH /v1/channels/7/members/me {"muted":true} => 409 {"code":124}"#);
-    world.check(r#"bora PATCH /v1/channels/7 {"title":"x"} => 409 {"code":124}"#);
+    world.check(r#"bora PUT /v1/channels/7/members/$bora => 403 {"code":125}"#);
+    world.check(r#"bora DELETE /v1/channels/7/members/me => 403 {"code":125}"#);
+    world.check(r#"bora PATCH /v1/channels/7/members/me {"muted":true} => 403 {"code":125}"#);
+    world.check(r#"bora PATCH /v1/channels/7 {"title":"x"} => 403 {"code":125}"#);
     world.check(
-        r#"bora PATCH /v1/channels/7/messages/1 {"op_id":"$m1","base_revision":0,"body":"x"} => 409 {"code":124}"#,
+        r#"bora PATCH /v1/channels/7/messages/1 {"op_id":"$m1","base_revision":0,"body":"x"} => 403 {"code":125}"#,
     );
-    world.check(r#"bora DELETE /v1/channels/7/messages/1?op_id=$m1 => 409 {"code":124}"#);
-    world.check(r#"bora POST /v1/channels/7/mark {"read_seq":1} => 409 {"code":124}"#);
-    world.check(r#"bora POST /v1/channels {"kind":"group","title":"x"} => 409 {"code":124}"#);
+    world.check(r#"bora DELETE /v1/channels/7/messages/1?op_id=$m1 => 403 {"code":125}"#);
+    world.check(r#"bora POST /v1/channels/7/mark {"read_seq":1} => 403 {"code":125}"#);
+    world.check(r#"bora POST /v1/channels {"kind":"group","title":"x"} => 403 {"code":125}"#);
 }
 
 /// Every request begins with a fresh look at its login, and nothing that it reads is older than that.

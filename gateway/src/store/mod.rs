@@ -198,6 +198,7 @@ mod tests {
         let metrics = Metrics::new(1, 1_000, directory.path());
         metrics.show_store(Figures::of(&store));
         metrics.show_notifications(std::sync::Arc::default());
+        metrics.show_before(std::sync::Arc::default());
         metrics.show_issuers(api::Tokens::own(api::TokenKey::new(&[0; 32])));
         let of_a_cluster = render(foundationdb::families(&FoundationDbStats::default()));
         let text = api::Counts::default().within(&(metrics.render() + &of_a_cluster));

@@ -388,6 +388,39 @@ fn what_was_told_is_kept_for_three_days_and_what_was_not_until_it_is() {
 }
 
 #[test]
+fn what_waits_for_a_hook_is_counted_up_to_a_bound() {
+    let mut world = world_with(&[], &wanting("message.sent"));
+    let waits = |world: &World<MemoryEngine>, most| {
+        let found = block_on(hooks::backlog(&world.engine, HOOK, most)).expect("readable");
+        (found.events, found.oldest_ms.map(|oldest| oldest.since_ms(WALL)))
+    };
+    assert_eq!(waits(&world, 10), (0, None));
+    world.run("1 sends a");
+    world.wall = WALL.plus_ms(5);
+    world.run("d.1 sends b, 1 sends c, 2 sends e");
+    assert_eq!([waits(&world, 10), waits(&world, 2)].map(|(events, _)| events), [4, 2]);
+    assert_eq!(waits(&world, 10).1, Some(0));
+    tell(&world, HOOK);
+    assert_eq!(waits(&world, 10), (0, None));
+    world.run("1 sends f");
+    assert_eq!(waits(&world, 10), (1, Some(5)));
+}
+
+#[test]
+fn a_store_has_four_hooks_that_are_asked_before_and_they_cost_no_append() {
+    let mut world = world_with(&[], &wanting("message.sent"));
+    let create = |id: u64, before: u32| {
+        let record = HookRecord { before, events: 0, ..wanting("message.sent") };
+        words(block_on(hooks::create(&world.engine, id, &record)).map(|made| made.is_some().to_string()))
+    };
+    assert_eq!([1, 2, 3, 4].map(|id| create(id, 1)), ["true"; 4]);
+    assert_eq!((create(5, 2), create(5, 0)), ("106".to_owned(), "true".to_owned()));
+    world.wall = WALL.plus_ms(1_000);
+    world.run("1 sends a");
+    assert_eq!((due(&world, 1), due(&world, HOOK).len()), (vec![], 1), "they are told nothing");
+}
+
+#[test]
 fn hooks_end_with_their_application() {
     let mut world = world_with(&[], &wanting("message.sent"));
     make(&world.engine, 11, &HookRecord { app: 12, ..wanting("message.sent") });

@@ -35,7 +35,7 @@ use schema::record::{NodeRecord, UserRecord};
 use schema::view::Partition;
 use schema::{
     ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, Member, MessageKind, OpReply, Owner,
-    Position, Refusal, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
+    Position, Refusal, Ruling, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
 };
 
 /// When every script begins.
@@ -403,6 +403,11 @@ pub(crate) fn parse(text: &str) -> (ChannelId, ChannelOp) {
         ("makes", []) => create(ChannelKind::Group, by, users(object), None),
         ("makes", ["key", key]) => create(ChannelKind::Group, by, users(object), Some((*key).into())),
         ("founds", rest) => found(by, users(object), rest),
+        ("edits", ["of", seq, "judged", rest @ ..]) => {
+            let mut op = edit(by, object, seq, "0");
+            op.set_ruling(Some(ruling(rest)));
+            op
+        }
         ("edits", ["of", seq]) => edit(by, object, seq, "0"),
         ("edits", ["of", seq, "at", base]) => edit(by, object, seq, base),
         ("deletes", ["of", seq]) => ChannelOp::Delete { by, seq: seq_of(seq), op_id: named(object).0 },
@@ -459,11 +464,12 @@ fn named(object: &str) -> (ClientMsgId, &str) {
 
 fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
     let (client_msg_id, body) = named(object);
-    let (mut reply_to, mut mentions) = (None, message::no_mentions());
+    let (mut reply_to, mut mentions, mut judged) = (None, message::no_mentions(), None);
     match rest {
         [] => {}
         ["re", seq] => reply_to = Some(seq_of(seq)),
         ["to", mentioned] => mentions = users(mentioned).into(),
+        ["judged", said @ ..] => judged = Some(ruling(said)),
         _ => panic!("{rest:?}"),
     }
     ChannelOp::Send(SendOp {
@@ -473,8 +479,17 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
         body: body.into(),
         reply_to,
         mentions,
-        ruling: None,
+        ruling: judged,
     })
+}
+
+/// What applications said: `no`, or `as TEXT`.
+fn ruling(said: &[&str]) -> Ruling {
+    match said {
+        ["no"] => Ruling::Refuse("be kind".into()),
+        ["as", text] => Ruling::Change((*text).into()),
+        _ => panic!("{said:?}"),
+    }
 }
 
 /// Whether a refusal is one that a client may repeat.
