@@ -63,7 +63,7 @@ pub struct Profile {
     pub user_id: UserId,
     /// Its unique name.
     pub username: String,
-    /// What others see.
+    /// Name that others see.
     pub display_name: String,
 }
 
@@ -71,7 +71,7 @@ pub struct Profile {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Channel {
-    /// Which.
+    /// Channel of this summary.
     pub channel_id: ChannelId,
     /// Direct, group or large.
     pub kind: ChannelKind,
@@ -81,12 +81,12 @@ pub struct Channel {
     /// Of a direct one, the other.
     #[serde(default)]
     pub peer: Option<Profile>,
-    /// What the account may do there.
+    /// Role of the account there: what it may do.
     pub role: Role,
-    /// Whether the account wants no notifications.
+    /// `true` if the account wants no notifications of it.
     #[serde(default)]
     pub muted: bool,
-    /// How many members it has.
+    /// Number of members.
     pub member_count: u32,
     /// Its newest seq.
     pub head_seq: Seq,
@@ -107,9 +107,9 @@ pub struct Member {
     pub user_id: UserId,
     /// Its unique name; empty of an account that is gone.
     pub username: String,
-    /// What others see.
+    /// Name that others see.
     pub display_name: String,
-    /// What it may do.
+    /// Role of the member: what it may do.
     pub role: Role,
 }
 
@@ -130,7 +130,7 @@ pub enum NewChannel {
     Large {
         /// As of a group.
         title: String,
-        /// Whether members may read what was sent before they joined.
+        /// Access of members to what was sent before they joined: `true` for all of it.
         all_history: bool,
     },
 }

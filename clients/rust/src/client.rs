@@ -189,7 +189,7 @@ impl Client {
         self.call(CallInput::Discard(id)).await.map(drop)
     }
 
-    /// What is in the outbox, in the order in which it was done: what waits, and what was refused.
+    /// Operations in the outbox, in the order in which they were done: those that wait, and those that were refused.
     ///
     /// # Errors
     /// [`Error::Ended`].
@@ -323,7 +323,7 @@ fn unexpected(answer: &Answer) -> Error {
     Error::Malformed(format!("{answer:?}"))
 }
 
-/// What other tasks tell the driver.
+/// Messages of other tasks to the driver.
 #[derive(Debug)]
 enum Done {
     Input(Input),
@@ -433,7 +433,7 @@ struct Driver {
     socket: Option<Socket>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Error>>>,
     next_ticket: u64,
-    /// Who waits until all is stored.
+    /// Callers that wait until all is stored.
     closing: Vec<oneshot::Sender<Result<Answer, Error>>>,
     done: mpsc::UnboundedSender<Done>,
     keep: mpsc::UnboundedSender<Keep>,
@@ -612,7 +612,7 @@ impl Driver {
         self.handle(input);
     }
 
-    /// Whether anybody heard it.
+    /// Answer to whoever asked, if they still wait for it.
     fn answer(&mut self, ticket: Ticket, result: Result<Answer, Error>) {
         if let Some(waiting) = self.waiting.remove(&ticket) {
             // Who has gone does not want to know.

@@ -11,7 +11,7 @@ use crate::store::{MemoryStore, Store};
 /// A future that may go to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Why a token is asked for.
+/// Reason for which a token is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenNeed {
@@ -23,7 +23,7 @@ pub enum TokenNeed {
     Refused,
 }
 
-/// Why there is no token.
+/// Reason for which there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The login is over: the client ends.
@@ -34,7 +34,7 @@ pub enum TokenError {
     Unavailable(String),
 }
 
-/// Who gives a client its access tokens. A closure will do: `|need| async { Ok("…".to_owned()) }`.
+/// Source of a client's access tokens. A closure will do: `|need| async { Ok("…".to_owned()) }`.
 pub trait Tokens: Send + Sync + 'static {
     /// An access token. It is asked for when a client starts, when one is refused and before one ends, and used until then.
     fn token(&self, need: TokenNeed) -> BoxFuture<'_, Result<String, TokenError>>;
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Where a client connects.
+/// Place to which a client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -61,7 +61,7 @@ pub enum Endpoint {
     Fixed(String),
 }
 
-/// How a client is to be. Made by [`Config::new`], changed by its methods.
+/// Configuration of a client. Made by [`Config::new`], changed by its methods.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) endpoint: Endpoint,
@@ -73,7 +73,7 @@ pub struct Config {
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// What a client holds in memory at most.
+/// Bounds of what a client holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
@@ -126,13 +126,13 @@ impl Config {
         }
     }
 
-    /// Where to connect instead.
+    /// Another place to connect to.
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {
         Self { endpoint, ..self }
     }
 
-    /// Where the outbox and the cursor are kept.
+    /// Store of the outbox and the cursor.
     #[must_use]
     pub fn store(self, store: impl Store) -> Self {
         Self { store: Arc::new(store), ..self }
@@ -144,7 +144,7 @@ impl Config {
         Self { store, ..self }
     }
 
-    /// What the client calls itself in the server's lists of devices.
+    /// Name of the client in the server's lists of devices.
     #[must_use]
     pub fn client_name(self, client: impl Into<String>) -> Self {
         Self { client: client.into(), ..self }
@@ -156,12 +156,12 @@ impl Config {
         Self { bounds, ..self }
     }
 
-    /// Whom `wss` and `https` believe, in the place of the authorities of this crate's features.
+    /// Authorities that `wss` and `https` believe, in the place of those of this crate's features.
     #[must_use]
     pub fn tls(self, tls: Arc<rustls::ClientConfig>) -> Self {
         Self { tls: Some(tls), ..self }
     }
 }
 
-/// How long an HTTP request may take: what a node's store does not answer is refused within 5 s.
+/// Bound of an HTTP request: what a node's store does not answer is refused within 5 s.
 pub(crate) const HTTP_TIMEOUT: Duration = Duration::from_secs(15);

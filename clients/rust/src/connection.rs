@@ -34,10 +34,10 @@ const READ_AHEAD: usize = 4;
 /// where more wait, the socket takes none.
 const WRITE_QUEUE: usize = 1_024;
 
-/// How long a goodbye may take.
+/// Time that a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What is heard of a socket.
+/// Events of a socket.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Opened,
@@ -192,7 +192,7 @@ async fn run(
     }
 }
 
-/// Whom `wss` and `https` believe by this crate's features.
+/// Authorities that `wss` and `https` believe by this crate's features.
 pub(crate) fn default_tls() -> Result<Arc<ClientConfig>, Error> {
     #[cfg_attr(
         not(any(feature = "webpki-roots", feature = "native-roots")),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why the server refused something (PROTOCOL section 6).
+/// Code of a refusal by the server (PROTOCOL section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "u32", into = "u32")]
 #[non_exhaustive]
@@ -95,7 +95,7 @@ pub struct Refusal {
     /// For a person.
     #[serde(default)]
     pub message: String,
-    /// Whether the same request may succeed when it is sent again. The outbox does that by itself.
+    /// `true` if the same request may succeed when it is sent again. The outbox does that by itself.
     #[serde(default)]
     pub temporary: bool,
     /// The wait before that; 0 if at once or never.
@@ -103,7 +103,7 @@ pub struct Refusal {
     pub retry_after_ms: u64,
 }
 
-/// Why a call of [`Client`](crate::Client) or [`Api`](crate::Api) has no result.
+/// Reason for which a call of [`Client`](crate::Client) or [`Api`](crate::Api) has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -117,7 +117,7 @@ pub enum Error {
     /// Nobody's fault: the outbox and the events about it that nobody has fetched are as many as the configuration allows.
     #[error("the outbox holds {entries} operations and events, the most that it may")]
     OutboxFull {
-        /// How many there are.
+        /// Entries that are there.
         entries: usize,
     },
     /// The store did not take it. Nothing was sent.
@@ -136,13 +136,13 @@ pub enum Error {
         method: String,
         /// Its path, without its query.
         path: String,
-        /// What went wrong.
+        /// Fault, in words for a person.
         why: String,
     },
     /// The server said something that this client does not understand.
     #[error("the server's answer is not one: {0}")]
     Malformed(String),
-    /// What was configured cannot work.
+    /// Configuration that cannot work.
     #[error("configuration: {0}")]
     Config(String),
 }
@@ -159,7 +159,7 @@ impl StoreError {
     }
 }
 
-/// Why a client will not connect again. PROTOCOL section 7 has the codes.
+/// Reason for which a client will not connect again. PROTOCOL section 7 has the codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
@@ -187,7 +187,7 @@ pub enum Ended {
         /// The server's reason, for a person.
         reason: String,
     },
-    /// What was held by the store could not be read, so that nothing was sent.
+    /// Contents of the store that could not be read, so that nothing was sent.
     Store(String),
 }
 
@@ -207,13 +207,13 @@ impl Ended {
         }
     }
 
-    /// Whether its user has to sign in again.
+    /// `true` if its user has to sign in again.
     #[must_use]
     pub fn is_signed_out(&self) -> bool {
         matches!(self, Self::SignedOut { .. } | Self::DeviceRevoked | Self::AccountDeleted)
     }
 
-    /// What a close code ends for good; `None` if the client is to connect again.
+    /// End that a close code means; `None` if the client is to connect again.
     pub(crate) fn of_close(code: u16, reason: &str) -> Option<Self> {
         match code {
             3500 => Some(Self::SignedOut { code: Some(code) }),

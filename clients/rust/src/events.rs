@@ -18,7 +18,7 @@ use crate::error::{Ended, StoreError};
 use crate::message::{ChannelId, MemberChange, Message, Opened, PresenceEntry, Role, Seq, SnapshotChannel, UserId};
 use crate::outbox::Outgoing;
 
-/// What an application is told. PROTOCOL section 3 says what each push means.
+/// Event that an application is told. PROTOCOL section 3 says what each push means.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -30,44 +30,44 @@ pub enum Event {
     Edited(Message),
     /// A message's text is gone; its seq stays.
     Deleted {
-        /// Where.
+        /// Channel of the message.
         channel_id: ChannelId,
-        /// Which.
+        /// Message that was deleted.
         seq: Seq,
         /// The revision after it.
         revision: u32,
     },
     /// An emoji was put to a message, or taken away.
     Reaction {
-        /// Where.
+        /// Channel of the message.
         channel_id: ChannelId,
         /// To which message.
         seq: Seq,
         /// Fully qualified.
         emoji: String,
-        /// How many have put it there, after this.
+        /// Users who have put it there, after this.
         count: u32,
-        /// Who did.
+        /// User who reacted.
         user_id: UserId,
-        /// Whether it was put there.
+        /// `true` if it was put there, `false` if it was taken away.
         on: bool,
     },
     /// A membership changed.
     Membership {
-        /// Where.
+        /// Channel of the membership.
         channel_id: ChannelId,
-        /// Whose.
+        /// User whose membership changed.
         user_id: UserId,
-        /// How.
+        /// Kind of change.
         change: MemberChange,
         /// The role after it.
         role: Role,
     },
     /// A read mark moved: the account's own, or, live alone, that of another member of a direct channel or small group.
     Read {
-        /// Where.
+        /// Channel of the mark.
         channel_id: ChannelId,
-        /// Whose.
+        /// User whose mark moved.
         user_id: UserId,
         /// The mark after it. Apply by maximum.
         read_seq: Seq,
@@ -77,9 +77,9 @@ pub enum Event {
     Snapshot {
         /// A page of the account's channels.
         channels: Vec<SnapshotChannel>,
-        /// Whether it is the first page.
+        /// `true` of the first page.
         first: bool,
-        /// Whether further pages follow.
+        /// `true` if further pages follow.
         more: bool,
     },
     /// The server's store is another one, or went back in time (112): forget all that is cached, and ask for the channels again
@@ -87,7 +87,7 @@ pub enum Event {
     Reset,
     /// A large channel that is not open has grown.
     Head {
-        /// Which.
+        /// Channel that has grown.
         channel_id: ChannelId,
         /// Its newest seq.
         head_seq: Seq,
@@ -96,34 +96,34 @@ pub enum Event {
     Presence(Vec<PresenceEntry>),
     /// A member writes, or has stopped. Nobody says so who merely goes away: forget it after some seconds.
     Typing {
-        /// Where.
+        /// Channel in which they write.
         channel_id: ChannelId,
-        /// Who.
+        /// User who writes.
         user_id: UserId,
-        /// Whether they write.
+        /// `true` if they write, `false` if they have stopped.
         on: bool,
     },
     /// The server's application says something of a channel, which is kept nowhere.
     Published {
-        /// Which.
+        /// Channel that it is about.
         channel_id: ChannelId,
-        /// What happened, in the application's words.
+        /// Name of what happened, in the application's words.
         event: String,
-        /// What it says of that: a text.
+        /// Text that says more of it.
         data: String,
     },
     /// A channel that was open is open again on a new connection: its marks and counts as they are now.
     Opened {
-        /// Which.
+        /// Channel that is open again.
         channel_id: ChannelId,
         /// As of [`Client::open`](crate::Client::open).
         opened: Opened,
     },
     /// A channel that was open could not be opened again: the account has left it, say.
     NotOpened {
-        /// Which.
+        /// Channel that could not be opened.
         channel_id: ChannelId,
-        /// Why.
+        /// Refusal of the server.
         refusal: crate::Refusal,
     },
     /// An operation of the outbox has another state.
@@ -144,7 +144,7 @@ pub enum Event {
     Ended(Ended),
 }
 
-/// Whether there is a connection.
+/// State of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Connection {
@@ -154,17 +154,17 @@ pub enum Connection {
     Live {
         /// The account.
         user_id: UserId,
-        /// Whether it went on from a cursor. If not, events begin now, and the channels are what [`Api::channels`](crate::Api::channels)
+        /// `true` if it went on from a cursor. If not, events begin now, and the channels are what [`Api::channels`](crate::Api::channels)
         /// says.
         resumed: bool,
-        /// Where: the WebSocket's address.
+        /// Address of the WebSocket.
         url: String,
     },
     /// The connection was lost or could not be made. The client tries again by itself.
     Waiting {
         /// The close code, 1006 where there was none; nothing where it was never open.
         code: Option<u16>,
-        /// Why, for a person.
+        /// Reason, for a person.
         why: String,
         /// After which pause.
         retry_ms: u64,
@@ -234,7 +234,7 @@ pub(crate) struct Told {
     pub(crate) bytes: usize,
 }
 
-/// What a client and its [`Events`] share.
+/// Queue of events that a client and its [`Events`] share.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -261,7 +261,7 @@ struct State {
 /// fetch what has passed.
 const UNFETCHED_MIN: usize = 16;
 
-/// How full a queue is.
+/// Fill of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Fill {
     pub(crate) events: usize,
@@ -310,12 +310,12 @@ impl Queue {
         self.state().acknowledged.take()
     }
 
-    /// Whether the application has let go of its events.
+    /// `true` once the application has let go of its events.
     pub(crate) fn is_gone(&self) -> bool {
         self.state().gone
     }
 
-    /// What is there is all that there will be.
+    /// End of the events: those that are there are all that there will be.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.over = true;
@@ -332,7 +332,7 @@ impl Queue {
 /// then, so each event is told at least once, and only around a crash twice. Where that matters, apply messages by `(channel_id,
 /// seq, revision)`, which is the same each time.
 ///
-/// Whoever fetches several ahead, by `buffered` or into a channel, acknowledges them before they were worked on.
+/// Events that are fetched several ahead, by `buffered` or into a channel, are acknowledged before they were worked on.
 #[derive(Debug)]
 pub struct Events {
     queue: Arc<Queue>,

@@ -1,4 +1,4 @@
-//! What was told already, so that nothing is told twice or backwards while a client runs.
+//! Memory of what was told already, so that nothing is told twice or backwards while a client runs.
 //!
 //! A snapshot, a second connection and an event may say the same; of two states of a message the one with the higher revision
 //! stands, and marks and heads only grow (PROTOCOL section 3). The newest is remembered alone, so that it stays small: what is

@@ -1,4 +1,4 @@
-//! What messages, channels and people look like on the wire.
+//! Messages, channels and people as they are on the wire.
 //!
 //! Owns the fields of PROTOCOL sections 1 to 3. Ids are 64-bit numbers that JSON bears as texts; times are Unix
 //! milliseconds. What a later server says more is ignored, and a name that it has more becomes `Unknown`.
@@ -84,16 +84,16 @@ impl OperationId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// Where it was sent.
+    /// Channel that it was sent to.
     pub channel_id: ChannelId,
     /// Its place there.
     pub seq: Seq,
     /// 0 as sent; each change adds one. Of two states the one with the higher revision stands.
     #[serde(default)]
     pub revision: u32,
-    /// Who sent it.
+    /// User who sent it.
     pub from: UserId,
-    /// When the server took it; it never goes back within a channel.
+    /// Time at which the server took it; it never goes back within a channel.
     pub sent_ms: u64,
     /// The sender's name for it.
     pub client_msg_id: OperationId,
@@ -108,10 +108,10 @@ pub struct Message {
     /// Members whom it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
-    /// When it was last edited.
+    /// Time of its last edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_ms: Option<u64>,
-    /// Whether its text is gone. Its seq stays.
+    /// `true` if its text is gone. Its seq stays.
     #[serde(default)]
     pub deleted: bool,
     /// Each emoji with its count.
@@ -129,9 +129,9 @@ fn text() -> String {
 pub struct Tally {
     /// The emoji, fully qualified.
     pub emoji: String,
-    /// How many users put it there.
+    /// Number of users who put it there.
     pub count: u32,
-    /// Whether the reader is one of them. Told by [`history`](crate::Client::history) alone.
+    /// `true` if the reader is one of them. Told by [`history`](crate::Client::history) alone.
     #[serde(default)]
     pub mine: bool,
 }
@@ -161,7 +161,7 @@ names! {
         /// Of members who open it to be told.
         Large
     }
-    /// What a member may do.
+    /// Role of a member: what it may do.
     Role {
         /// Write.
         Member
@@ -170,7 +170,7 @@ names! {
         /// All of it.
         Owner
     }
-    /// What became of a membership.
+    /// Change of a membership.
     MemberChange {
         /// The channel was made.
         Created
@@ -185,7 +185,7 @@ names! {
         /// The channel has another title.
         Title
     }
-    /// Whether a user is there, over all devices.
+    /// Presence of a user, over all devices.
     PresenceState {
         /// No device is connected, or the asker may not see it.
         Offline
@@ -200,11 +200,11 @@ names! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PresenceEntry {
-    /// Who.
+    /// User that it is about.
     pub user_id: UserId,
-    /// Whether they are there.
+    /// State over all devices.
     pub state: PresenceState,
-    /// When they last did something, to within 5 minutes; 0 if unknown.
+    /// Time at which they last did something, to within 5 minutes; 0 if unknown.
     pub last_active_ms: u64,
 }
 
@@ -212,7 +212,7 @@ pub struct PresenceEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SnapshotChannel {
-    /// Which.
+    /// Channel that it is about.
     pub channel_id: ChannelId,
     /// Its kind.
     pub kind: ChannelKind,
@@ -234,7 +234,7 @@ pub struct HistoryPage {
     pub head_seq: Seq,
     /// The oldest that this account may see.
     pub first_seq: Seq,
-    /// Whether there is more in the asked direction.
+    /// `true` if there is more in the asked direction.
     pub more: bool,
 }
 
@@ -284,9 +284,9 @@ impl Search {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchPage {
-    /// What was found. It may be empty with more behind it.
+    /// Messages that were found. It may be empty with more behind it.
     pub hits: Vec<SearchHit>,
-    /// Whether there may be more.
+    /// `true` if there may be more.
     pub more: bool,
     /// The `cursor` of the next page, if there is more.
     #[serde(default)]
@@ -297,19 +297,19 @@ pub struct SearchPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchHit {
-    /// Where.
+    /// Channel of the message.
     pub channel_id: ChannelId,
-    /// Which: `history` with [`Window::Around`] shows what is about it.
+    /// Place of the message: `history` with [`Window::Around`] shows what is about it.
     pub seq: Seq,
     /// The text about the first word found, cut.
     pub snippet: String,
-    /// When it was sent.
+    /// Time at which it was sent.
     pub sent_ms: u64,
     /// By whom.
     pub from: UserId,
 }
 
-/// What is said when a channel is opened.
+/// State of a channel, as it is said when the channel is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Opened {
@@ -328,7 +328,7 @@ pub struct Opened {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadMark {
-    /// Whose mark.
+    /// User whose mark it is.
     pub user_id: UserId,
     /// The newest message that the member has read.
     pub read_seq: Seq,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::Refusal;
 use crate::message::{ChannelId, OperationId, Seq, UserId};
 
-/// How old an operation may be that is still asked for: for so long a server knows what it has done (PROTOCOL rule 1).
+/// Age up to which an operation is still asked for: for so long a server knows what it has done (PROTOCOL rule 1).
 pub(crate) const AGE_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 /// Operations on their way at once, of all channels together: a server stops reading at 256.
 const UNDER_WAY_MAX: usize = 64;
@@ -27,7 +27,7 @@ pub enum Operation {
     Send(Draft),
     /// Another text for an own message.
     Edit {
-        /// Which.
+        /// Message to be changed.
         seq: Seq,
         /// The revision that was seen; if it is not the newest any more, the edit is refused with 122.
         base_revision: u32,
@@ -36,16 +36,16 @@ pub enum Operation {
     },
     /// A message's text goes.
     Delete {
-        /// Which.
+        /// Message to be deleted.
         seq: Seq,
     },
     /// An emoji to a message, or away from it.
     React {
-        /// Which.
+        /// Message that bears the emoji.
         seq: Seq,
         /// One emoji.
         emoji: String,
-        /// Whether to put it there.
+        /// `true` to put it there, `false` to take it away.
         on: bool,
     },
     /// The user has read up to here. A later mark of the channel takes the place of one that was not asked yet.
@@ -118,7 +118,7 @@ impl Operation {
         }
     }
 
-    /// What the server's reply says.
+    /// Outcome that the server's reply tells.
     pub(crate) fn outcome(&self, reply: Value) -> Result<Outcome, serde_json::Error> {
         Ok(match self {
             Self::Send(_) => Outcome::Sent(serde_json::from_value(reply)?),
@@ -129,19 +129,19 @@ impl Operation {
     }
 }
 
-/// What a message has become: it is durable.
+/// Message that has become durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sent {
     /// Its place in the channel.
     pub seq: Seq,
-    /// When the server took it.
+    /// Time at which the server took it.
     pub sent_ms: u64,
-    /// Whether it had arrived before, by an attempt whose answer was lost.
+    /// `true` if it had arrived before, by an attempt whose answer was lost.
     pub duplicate: bool,
 }
 
-/// What a changed message has become.
+/// Message that has been changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Revised {
@@ -149,15 +149,15 @@ pub struct Revised {
     pub revision: u32,
 }
 
-/// What a reaction has become.
+/// Reaction that has become durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reacted {
-    /// How many have put the emoji there, after it.
+    /// Users who have put the emoji there, after it.
     pub count: u32,
 }
 
-/// What a mark has become.
+/// Mark that has become durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Marked {
@@ -167,7 +167,7 @@ pub struct Marked {
     pub unread: u64,
 }
 
-/// How an operation ended well.
+/// Outcome of an operation that ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -187,15 +187,15 @@ pub enum Outcome {
 pub struct Outgoing {
     /// Its name, under which it is repeated.
     pub id: OperationId,
-    /// Where.
+    /// Channel of the operation.
     pub channel_id: ChannelId,
-    /// What.
+    /// Operation with its fields.
     pub operation: Operation,
-    /// How far.
+    /// Progress so far.
     pub progress: Progress,
 }
 
-/// How far an operation is.
+/// Progress of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
@@ -218,17 +218,17 @@ pub struct Entry {
     pub order: u64,
     /// Its name.
     pub id: OperationId,
-    /// Where.
+    /// Channel of the operation.
     pub channel_id: ChannelId,
-    /// What.
+    /// Operation with its fields.
     pub operation: Operation,
-    /// Why the server refused it for good, if it did.
+    /// Refusal by the server for good, if it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
 impl Entry {
-    /// What it is for the application.
+    /// Form in which the application sees it.
     pub(crate) fn outgoing(&self) -> Outgoing {
         let progress = self.refusal.clone().map_or(Progress::Pending, Progress::Failed);
         self.with(progress)
@@ -238,7 +238,7 @@ impl Entry {
         Outgoing { id: self.id, channel_id: self.channel_id, operation: self.operation.clone(), progress }
     }
 
-    /// When it was done, by its name; `None` of what has no name on the wire.
+    /// Time at which it was done, by its name; `None` of what has no name on the wire.
     pub(crate) fn made_ms(&self) -> Option<u64> {
         self.operation.id_field()?;
         // The leading 48 of 128 bits.
@@ -281,7 +281,7 @@ struct Lane {
 }
 
 impl Outbox {
-    /// What a store held.
+    /// Outbox of what a store held.
     pub(crate) fn new(held: Vec<Entry>) -> Self {
         let mut outbox = Self::default();
         for entry in held {
@@ -362,7 +362,7 @@ impl Outbox {
         Some(entry)
     }
 
-    /// What was refused is to be asked again, under the same id: if it had arrived after all, it does not happen twice.
+    /// Second attempt at what was refused, under the same id: if it had arrived after all, it does not happen twice.
     pub(crate) fn retry(&mut self, order: u64) -> Option<Entry> {
         let entry = self.entries.get_mut(&order)?;
         entry.refusal.take()?;
@@ -381,7 +381,7 @@ impl Outbox {
         }
     }
 
-    /// Whether it is on its way.
+    /// `true` while it is on its way.
     pub(crate) fn is_under_way(&self, order: u64) -> bool {
         let lane = self.entries.get(&order).and_then(|entry| self.lanes.get(&entry.channel_id));
         lane.is_some_and(|lane| lane.busy && lane.waiting.front() == Some(&order))
@@ -420,7 +420,7 @@ impl Outbox {
         }
     }
 
-    /// When something may be asked that may not be yet.
+    /// Time at which something may be asked that may not be yet.
     pub(crate) fn next_ms(&self, now_ms: u64) -> Option<u64> {
         let later = self.lanes.values().filter(|lane| !lane.busy && !lane.waiting.is_empty());
         later.map(|lane| lane.not_before_ms).filter(|&at_ms| at_ms > now_ms).min()

@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::message::OperationId;
 use crate::outbox::Entry;
 
-/// What a store held when a client was started.
+/// Contents of a store when a client was started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Held {
@@ -25,14 +25,14 @@ pub struct Held {
 }
 
 impl Held {
-    /// What another store held.
+    /// Contents that another store held.
     #[must_use]
     pub fn new(cursor: Option<String>, entries: Vec<Entry>) -> Self {
         Self { cursor, entries }
     }
 }
 
-/// Where a client keeps its outbox and its cursor.
+/// Store of a client's outbox and cursor.
 ///
 /// Calls come one at a time from one thread that may block. What returns `Ok` has to survive whatever the store means to survive;
 /// [`put`](Self::put) above all, because the server is asked for an operation once it has returned.
@@ -231,7 +231,7 @@ mod tests {
         Entry { order, id, channel_id: ChannelId(1), operation: Operation::Send(body.into()), refusal: None }
     }
 
-    /// What a store holds after some calls, and after being opened again.
+    /// Contents of a store after some calls, and after being opened again.
     fn check(open: impl Fn() -> Box<dyn Store>, keeps: bool) {
         let store = open();
         assert_eq!(store.load().expect("it is readable"), Held::default());

@@ -17,7 +17,7 @@ use rookery_client::{
 };
 use tokio::sync::mpsc;
 
-/// How long anything may take before a test fails: a lease of 5 s, on a machine with much else to do.
+/// Time that anything may take before a test fails: a lease of 5 s, on a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two accounts with a channel.
@@ -243,9 +243,9 @@ async fn an_application_that_fetches_nothing_is_answered_and_misses_nothing() {
 struct Program {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    /// What it has said that it took into the outbox.
+    /// Messages that it has said that it took into the outbox.
     taken: Vec<String>,
-    /// What it has said that it was told.
+    /// Seqs that it has said that it was told.
     told: Vec<u64>,
 }
 
@@ -345,7 +345,7 @@ async fn what_a_program_took_before_it_was_killed_arrives_once_and_in_order() {
     assert_eq!(next, held.len() as u64 + 1, "all are told in the end: {told:?}");
 }
 
-/// What [`Program`] runs: no test of its own.
+/// Program that [`Program`] runs: no test of its own.
 #[test]
 #[ignore = "what_a_program_took_before_it_was_killed_arrives_once_and_in_order runs it, and kills it"]
 #[expect(clippy::print_stdout, reason = "its parent reads it")]

@@ -13,7 +13,7 @@ use rookery_client::{
 };
 use serde_json::json;
 
-/// How long anything may take before the test fails.
+/// Time that anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 fn start(api: &str, login: &Login, device: &str) -> (Client, Events) {

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Who believes an authority, and who has a certificate of it for `localhost`.
+/// Configurations of a client that believes an authority, and of a server that has its certificate for `localhost`.
 fn authority() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     let provider = || Arc::new(rustls::crypto::ring::default_provider());
     let mut params = CertificateParams::default();

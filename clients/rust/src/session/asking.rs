@@ -10,7 +10,7 @@ use crate::message::{ChannelId, PresenceEntry, Seq};
 
 /// Channels that are opened again on the next connection. A server lets 64 large ones be open.
 const OPEN_MAX: usize = 256;
-/// How often it is told that the user writes in a channel.
+/// Interval at which it is told that the user writes in a channel.
 const TYPING_MS: u64 = 3_000;
 /// Channels for which that is remembered.
 const TYPING_MAX: usize = 64;

@@ -192,7 +192,7 @@ impl Session {
         }
     }
 
-    /// Whether the token is new and was refused all the same: then the next one will be, too.
+    /// `true` if the token is new and was refused all the same: then the next one will be, too.
     fn is_renewed(&self, now: Now) -> bool {
         self.renewed_ms.is_some_and(|renewed_ms| now.ms - renewed_ms < RENEWED_MS)
     }

@@ -9,7 +9,7 @@ use crate::events::{self, Event, Place};
 use crate::message::{ChannelId, Message, Seq};
 use crate::outbox::{Operation, Outcome, Progress, Sent};
 
-/// What is no envelope in a row, after which a node is given up.
+/// Messages in a row that are no envelope, after which a node is given up.
 const MALFORMED_MAX: u32 = 20;
 
 impl Session {

@@ -27,14 +27,14 @@ use crate::message::{ChannelId, OperationId, Seq, UserId};
 use crate::outbox::{AGE_MS_MAX, Entry, Operation, Outbox, Outgoing};
 use crate::store::Held;
 
-/// How long a connection may take from the first packet to the reply to `connect`: more than the node's own bounds, which
+/// Bound of a connection, from the first packet to the reply to `connect`: more than the node's own bounds, which
 /// say why.
 const OPEN_MS: u64 = 15_000;
-/// How long after that a `connect` that was put off may still be sent on the same connection.
+/// Time after that in which a `connect` that was put off may still be sent on the same connection.
 const JOIN_MS: u64 = 8_000;
-/// How long a question may stay unanswered before an echo is asked for: what waits for the store takes a while.
+/// Time that a question may stay unanswered before an echo is asked for: what waits for the store takes a while.
 const SOON_MS: u64 = 3_000;
-/// How long an echo may take, on a bad network.
+/// Time that an echo may take, on a bad network.
 const ECHO_MS: u64 = 10_000;
 /// The pause before something that was refused as temporary is asked again, at least.
 const PAUSE_MS: u64 = 500;
@@ -54,7 +54,7 @@ pub(crate) struct Now {
     pub(crate) wall_ms: u64,
 }
 
-/// Who waits for an answer.
+/// Number of a caller that waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(crate) u64);
 
@@ -66,7 +66,7 @@ pub(crate) struct Node {
     pub(crate) api_url: Option<String>,
 }
 
-/// What a question is beside its command: something to be asked again on the next connection.
+/// Part of a question beside its command, if it is to be asked again on the next connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lasting {
     No,
@@ -75,7 +75,7 @@ pub(crate) enum Lasting {
     Watch(Vec<UserId>),
 }
 
-/// What happens to a client.
+/// Events that happen to a client.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Time has passed.
@@ -107,7 +107,7 @@ pub(crate) enum Input {
     Retry { id: OperationId, ticket: Ticket },
     /// The application gives a refused operation up, or one that waits.
     Discard { id: OperationId, ticket: Option<Ticket> },
-    /// What is in the outbox.
+    /// Question for the operations in the outbox.
     List { ticket: Ticket },
     /// A question of the application.
     Ask { command: &'static str, fields: Value, lasting: Lasting, ticket: Ticket },
@@ -121,7 +121,7 @@ pub(crate) enum Input {
     Leave,
 }
 
-/// What a client is to do.
+/// Effects that a client is to carry out.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Ask these addresses in turn for nodes.
@@ -148,7 +148,7 @@ pub(crate) enum Output {
     Over,
 }
 
-/// What an answer has.
+/// Contents of an answer.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Reply(Value),
@@ -158,7 +158,7 @@ pub(crate) enum Answer {
     Nothing,
 }
 
-/// What a session is made of.
+/// Settings of a session.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoint: Endpoint,
@@ -186,7 +186,7 @@ enum Stage {
     Over,
 }
 
-/// What was asked.
+/// Question that was asked.
 #[derive(Debug)]
 enum Asked {
     Connect { resumed: bool },
@@ -198,7 +198,7 @@ enum Asked {
     Rewatch,
 }
 
-/// When the node was heard, and what is waited for.
+/// Pulse of the node: when it was heard, and what is waited for.
 #[derive(Debug, Default)]
 struct Pulse {
     heard_ms: u64,
@@ -261,12 +261,12 @@ pub(crate) struct Session {
     need: TokenNeed,
     /// A token is being asked for beside the stage.
     fetching: bool,
-    /// When the token in use was given, if that was because the one before was refused.
+    /// Time at which the token in use was given, if that was because the one before was refused.
     renewed_ms: Option<u64>,
 
     // How long.
     failures: u32,
-    /// How long the server wants to hear nothing, beside the usual pause.
+    /// Pause that the server wants, beside the usual one.
     pause_ms: u64,
     retry: Retry,
     limits: Limits,
@@ -279,10 +279,10 @@ pub(crate) struct Session {
     cursor: Option<String>,
     next_id: u32,
     asked: BTreeMap<u32, Asked>,
-    /// What is asked again later on this connection.
+    /// Questions that are asked again later on this connection.
     later: Vec<(u64, Asked)>,
     outbox: Outbox,
-    /// Who waits until the store has an operation, or until it is over.
+    /// Callers that wait until the store has an operation, or until it is over.
     stored: BTreeMap<u64, Vec<Ticket>>,
     done: BTreeMap<u64, Vec<Ticket>>,
     retried: BTreeSet<u64>,
@@ -298,9 +298,9 @@ pub(crate) struct Session {
     /// A page of a snapshot was told, and further ones follow.
     in_snapshot: bool,
     known: Known,
-    /// What the node said last that could not be understood, in a row.
+    /// Messages of the node in a row that could not be understood.
     malformed: u32,
-    /// When it was last told that the user writes in a channel.
+    /// Time at which it was last told that the user writes in a channel.
     typing: BTreeMap<ChannelId, u64>,
 }
 
@@ -392,7 +392,7 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    /// When [`Input::Wake`] is next wanted.
+    /// Time at which [`Input::Wake`] is next wanted.
     pub(crate) fn poll_timeout(&self, now: Now) -> Option<u64> {
         let stage = match self.stage {
             Stage::Paused { until_ms } => Some(until_ms),
@@ -408,7 +408,7 @@ impl Session {
         [stage, drain, later, outbox].into_iter().flatten().min()
     }
 
-    /// Whether somebody waits for an answer that comes over the socket.
+    /// `true` if somebody waits for an answer that comes over the socket.
     pub(crate) fn awaits(&self) -> bool {
         !self.asked.is_empty()
     }
@@ -418,7 +418,7 @@ impl Session {
         self.pulse = Pulse { heard_ms: now.ms, ..Pulse::default() };
     }
 
-    /// Whether there will be nothing any more.
+    /// `true` once there will be nothing any more.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
@@ -477,7 +477,7 @@ impl Session {
         }
     }
 
-    /// When the node has been silent for too long.
+    /// Time at which the node has been silent for too long.
     fn pulse_ms(&self) -> u64 {
         let Pulse { heard_ms, asked_ms, probed_ms } = self.pulse;
         // The server pings when it has heard nothing for `ping_ms`, so that something is always said within that.

@@ -63,7 +63,7 @@ impl Session {
         now.wall_ms.cast_signed().saturating_add(self.clock_off_ms).max(0).cast_unsigned()
     }
 
-    /// What no server takes is refused here, since the frame might end the connection.
+    /// Refusal of what no server takes, before it is sent, since the frame might end the connection.
     pub(super) fn too_long(&self, operation: &Operation) -> Option<Refusal> {
         let (Operation::Send(Draft { body, .. }) | Operation::Edit { body, .. }) = operation else {
             return None;

@@ -1,4 +1,4 @@
-//! What the session does as time passes, without sockets and without sleeping. What it does beside that is in the conformance list.
+//! The session as time passes, without sockets and without sleeping. What it does beside that is in the conformance list.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ struct World {
     unstored: Vec<u64>,
     /// The client_msg_id of the last send.
     sent: String,
-    /// Whether the application's queue takes another event.
+    /// `true` while the application's queue takes another event.
     room: bool,
     tickets: u64,
 }

@@ -20,7 +20,7 @@ pub(crate) fn program() -> PathBuf {
     path
 }
 
-/// Where a node listens, in each of its lives.
+/// Ports of a node, the same in each of its lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Ports {
     pub(crate) api: u16,
@@ -49,7 +49,7 @@ impl Ports {
         format!("http://127.0.0.1:{}", self.api)
     }
 
-    /// Whether this WebSocket address is its.
+    /// `true` if this WebSocket address is its.
     pub(crate) fn is_at(&self, url: &str) -> bool {
         url.starts_with(&format!("ws://127.0.0.1:{}/", self.ws))
     }
@@ -79,7 +79,7 @@ impl Node {
         Self { child }
     }
 
-    /// What a node of a cluster is told beside that.
+    /// Configuration that a node of a cluster has beside that.
     pub(crate) fn links(ports: &Ports) -> String {
         format!("--links=127.0.0.1:{}", ports.links)
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What each `$name` was when it came first.
+/// Values of each `$name`, as they came first.
 pub(super) type Names = BTreeMap<String, Value>;
 
-/// Whether what came has what is expected; where it has not.
+/// Comparison of what came with what is expected: an error says where they differ.
 pub(super) fn fits(expected: &Value, came: &Value, names: &mut Names) -> Result<(), String> {
     match (expected, came) {
         (Value::Null, Value::Null) => Ok(()),
@@ -36,7 +36,7 @@ pub(super) fn fits(expected: &Value, came: &Value, names: &mut Names) -> Result<
     }
 }
 
-/// What the server says, with names and addresses in their places.
+/// Words of the server, with names and addresses in their places.
 pub(super) fn said(value: &Value, names: &Names, url: &str) -> Value {
     match value {
         Value::String(text) => match (text.strip_prefix("$url"), names.get(text)) {

@@ -14,9 +14,9 @@ use compare::{Names, fits, said};
 use program::Program;
 use server::{Heard, Server};
 
-/// How long a step may wait.
+/// Time that a step may wait.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a row may take.
+/// Time that a row may take.
 const ROW: Duration = Duration::from_secs(10);
 
 type Outcome<T> = Result<T, String>;

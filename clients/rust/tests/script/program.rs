@@ -20,7 +20,7 @@ use super::compare::{Names, fits};
 /// Events that are told in order and each once; of the others a row takes what fits.
 const STRICT: [&str; 10] =
     ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing"];
-/// How long what was acknowledged has to reach the store before the program ends: a thread has to be woken.
+/// Time that what was acknowledged has to reach the store before the program ends: a thread has to be woken.
 const STORED: Duration = Duration::from_millis(100);
 
 type Shown = Arc<Mutex<VecDeque<(String, Value)>>>;
@@ -274,7 +274,7 @@ fn entries(entries: impl Serialize) -> Value {
     json!({"entries": entries})
 }
 
-/// What a call came to: the reply's fields, or the code, 0 without a connection.
+/// Result of a call: the reply's fields, or the code, 0 without a connection.
 fn as_result(result: Result<impl Serialize, Error>) -> Result<Value, u32> {
     match result {
         Ok(reply) => Ok(serde_json::to_value(reply).expect("a reply is JSON")),
