@@ -16,7 +16,7 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of a text of the client's that a fault repeats.
 const QUOTED_BYTES_MAX: usize = 32;
 
-/// What is no frame. The client's fault: nothing can be read behind it, so the connection ends.
+/// Fault of bytes that are no frame. The client's: nothing can be read behind it, so the connection ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A first line that is no command.
@@ -54,11 +54,11 @@ pub enum Fault {
     Body(Verb),
 }
 
-/// What is left between two messages. Empty, it holds no memory.
+/// Decoder of frames, with what is left between two messages. Empty, it holds no memory.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,
-    /// Where in these the next frame begins.
+    /// Offset in these at which the next frame begins.
     start: usize,
     /// Bytes from there on that were looked at.
     seen: usize,
@@ -84,7 +84,7 @@ impl Decoder {
         self.bytes.capacity()
     }
 
-    /// Whether part of a frame is there.
+    /// `true` while part of a frame is there.
     #[must_use]
     pub fn is_amid_frame(&self) -> bool {
         self.head.is_some() || self.start < self.bytes.len()

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use schema::{ChannelId, UserId};
 
-/// What a client may send to or subscribe to.
+/// Destination that a client may send to or subscribe to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// `/channel/{id}`: both.
@@ -20,7 +20,7 @@ pub(crate) enum Destination {
     Presence(UserId),
 }
 
-/// What is no destination.
+/// Text that is no destination.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no destination: there are /channel/ID, /app/send/ID, /app/refresh, /user/queue/inbox and /topic/presence.ID")]
 pub(crate) struct UnknownDestination;

@@ -48,7 +48,7 @@ impl Version {
 
 macro_rules! verbs {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What a frame is.
+        /// Verb of a frame.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Verb { $($(#[$doc])* $name,)* }
 
@@ -82,15 +82,15 @@ verbs! {
     Nack = "NACK",
     /// A transaction begins.
     Begin = "BEGIN",
-    /// What a transaction held is done.
+    /// End of a transaction: the frames that it held are carried out.
     Commit = "COMMIT",
-    /// What a transaction held is forgotten.
+    /// End of a transaction: the frames that it held are forgotten.
     Abort = "ABORT",
     /// A client goes.
     Disconnect = "DISCONNECT",
     /// A server has logged a client in.
     Connected = "CONNECTED",
-    /// What came to a destination.
+    /// Message that came to a destination.
     Message = "MESSAGE",
     /// A client's frame was done.
     Receipt = "RECEIPT",
@@ -98,7 +98,7 @@ verbs! {
     Error = "ERROR",
 }
 
-/// How header texts are written.
+/// Escapes in header texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escapes {
     /// As they are.
@@ -126,7 +126,7 @@ impl Escapes {
 /// A whole frame, its headers without escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is.
+    /// Verb of the frame.
     pub verb: Verb,
     /// Its headers in their order, `content-length` left out. Of a repeated one the first counts.
     pub headers: Vec<(String, String)>,

@@ -4,7 +4,7 @@
 
 use schema::Instant;
 
-/// How often the server is ready to send, and wants to hear, at the most. By the negotiation of STOMP a client that asks
+/// Interval at which the server is ready to send, and wants to hear, at the most. By the negotiation of STOMP a client that asks
 /// for less often has its own interval.
 pub(crate) const OFFERED_MS: u64 = 5_000;
 /// Intervals of silence after which a client is taken for gone.
@@ -17,9 +17,9 @@ const INTERVAL_MS_MAX: u64 = 600_000;
 /// The two intervals of a session, and the last beats.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeats {
-    /// How often the server beats; 0 if it need not.
+    /// Interval at which the server beats; 0 if it need not.
     send_ms: u32,
-    /// How often the client does.
+    /// Interval at which the client does.
     hear_ms: u32,
     sent_at: Instant,
     heard_at: Instant,
@@ -58,13 +58,13 @@ impl Heartbeats {
         self.heard_at = now;
     }
 
-    /// When the server beats next: an eighth early, since it may be late by a turn.
+    /// Time of the server's next beat: an eighth early, since it may be late by a turn.
     pub(crate) fn send_at(&self) -> Option<Instant> {
         let ms = u64::from(self.send_ms);
         (ms > 0).then(|| self.sent_at.plus_ms(ms - ms / 8))
     }
 
-    /// When the client is given up.
+    /// Time at which the client is given up.
     pub(crate) fn lapse_at(&self) -> Option<Instant> {
         let ms = u64::from(self.hear_ms);
         (ms > 0 && !self.deaf).then(|| self.heard_at.plus_ms(ms * MISSED_MAX + SLACK_MS))

@@ -13,7 +13,7 @@ use crate::unacked::Unacked;
 
 /// Time after which a page that could not be read is asked for again, unless the server says another.
 const AGAIN_MS: u64 = 1_000;
-/// How long a channel that cannot be opened now is opened again.
+/// Time for which a channel that cannot be opened now is opened again.
 const OPENED_AGAIN_MS: u64 = 30_000;
 
 /// A subscription of a session.
@@ -24,7 +24,7 @@ pub(crate) struct Subscription {
     /// Its number in the session, which is in the ids of what it is to acknowledge.
     pub(crate) number: u32,
     pub(crate) destination: Destination,
-    /// Whether it wants events that are no messages.
+    /// `true` if it wants events that are no messages.
     pub(crate) all_events: bool,
     pub(crate) unacked: Unacked,
     pub(crate) marks: Marks,
@@ -50,7 +50,7 @@ pub(crate) struct Marks {
     wanted: Seq,
     sent: Seq,
     is_under_way: bool,
-    /// When one that was refused for now is sent again.
+    /// Time at which one that was refused for now is sent again.
     again_at: Option<Instant>,
     /// Receipts of ACKs, each due when the mark is where it was to move.
     receipts: VecDeque<(Seq, String)>,
@@ -119,7 +119,7 @@ impl Subscription {
         self.place.step = Step::OpenAgain(now.plus_ms(AGAIN_MS));
     }
 
-    /// Whether its channel is not open yet.
+    /// `true` while its channel is not open yet.
     pub(crate) fn is_opening(&self) -> bool {
         self.opening.is_some()
     }
@@ -241,7 +241,7 @@ impl Subscription {
         if self.place.step == Step::Full && self.unacked.has_room() { self.go_on() } else { Next::Nothing }
     }
 
-    /// What is due now.
+    /// Next step that is due now.
     pub(crate) fn tick(&mut self, now: Instant) -> Next {
         match self.place.step {
             Step::Waiting(at) if at <= now => self.go_on(),
@@ -332,7 +332,7 @@ impl Marks {
         self.again_at = Some(now.plus_ms(ms));
     }
 
-    /// Whether nothing is under way or wanted.
+    /// `true` if nothing is under way or wanted.
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_under_way && self.wanted <= self.sent
     }

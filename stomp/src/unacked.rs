@@ -1,4 +1,4 @@
-//! What a subscription was given and has not acknowledged.
+//! Messages that a subscription was given and has not acknowledged.
 //!
 //! Owns the window (I11): where as many wait as it holds, the subscription is given no more, and reads on from history
 //! once half of them are acknowledged.
@@ -12,7 +12,7 @@ pub(crate) const WINDOW_DEFAULT: usize = 256;
 /// And at the most.
 pub(crate) const WINDOW_MAX: usize = 1_000;
 
-/// How a subscription acknowledges.
+/// Mode in which a subscription acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum AckMode {
     /// Not at all.
@@ -54,12 +54,12 @@ impl Unacked {
         }
     }
 
-    /// Whether no more is to be given.
+    /// `true` if no more is to be given.
     pub(crate) fn is_full(&self) -> bool {
         self.mode != AckMode::Auto && self.waiting.len() >= self.window
     }
 
-    /// Whether there is room again for a good deal.
+    /// `true` if there is room again for a good deal.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting.len() <= self.window / 2
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stomp::{Decoder, Frame, Verb, Version};
 
-/// What bytes are taken for, `;` between frames: `VERB name=value … |body`, and at the end `…` if a frame is not whole, or
+/// Frames that bytes are taken for, `;` between them: `VERB name=value … |body`, and at the end `…` if a frame is not whole, or
 /// `!` and why nothing more can be read. `^` is NUL. However the bytes are cut, the same comes of them.
 fn check(version: Version, bytes: &str, expected: &str) {
     let bytes = bytes.replace('^', "\0").into_bytes();

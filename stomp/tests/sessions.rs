@@ -209,7 +209,7 @@ fn what_cannot_log_in_is_told_why() {
     check(&[("> CONNECT accept-version:1.2 passcode:a.b.c", &[again, "x 1000"])]);
 }
 
-/// Where more log in than the store takes, each has a moment of its own.
+/// Logins beyond what the store takes are put off, each to a moment of its own.
 #[test]
 fn a_login_that_is_put_off_is_made_again_on_the_same_connection() {
     let connect = r#"{"token":"a.b.c","device_id":"stomp","client":"v12.stomp"}}"#;
@@ -805,7 +805,7 @@ fn presence_of_all_that_are_subscribed_to_is_watched() {
     ]);
 }
 
-/// What one user's presence costs is not that of all, for each of them.
+/// Presence of one user costs as much as of one, whatever the number of subscriptions.
 #[test]
 fn presence_of_as_many_as_may_be_is_given_once_to_each() {
     let mut table = Table::connected(Version::V12, "");
@@ -982,7 +982,7 @@ fn a_channel_that_cannot_be_opened_now_is_opened_again() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the order in which pushes, pages and ACKs come: each seq that the user may read is given once and in order, to
+    /// Pushes, pages and ACKs in any order: each seq that the user may read is given once and in order, to
     /// each of two subscriptions, none is left out, and no more than the window waits for an ACK. The server is that of a
     /// large channel: it pushes what is sent from an `open` on, and refuses an `open` behind which another comes.
     #[test]
@@ -1077,7 +1077,7 @@ proptest! {
         prop_assert_eq!(&given, &[all.clone(), all]);
     }
 
-    /// Whatever a client says, in whatever order: nothing panics, and a session that is over says nothing more.
+    /// Frames of any kind in any order: nothing panics, and a session that is over says nothing more.
     #[test]
     fn no_frames_panic(
         frames in prop::collection::vec((

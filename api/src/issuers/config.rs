@@ -195,7 +195,7 @@ impl Issuers {
         Ok(issuers)
     }
 
-    /// Whether no token is one of theirs.
+    /// `true` if no token is one of theirs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.proxy.is_none()
@@ -207,7 +207,7 @@ impl Issuers {
         self.ca_file.as_deref()
     }
 
-    /// Whether anything is to be fetched or asked: then [`start`](super::start) is wanted.
+    /// `true` if anything is to be fetched or asked: then [`start`](super::start) is wanted.
     #[must_use]
     pub fn needs_network(&self) -> bool {
         self.proxy.is_some() || self.rings().next().is_some()

@@ -45,7 +45,7 @@ pub(super) struct Issuer {
     pub(super) source: Source,
 }
 
-/// Where an issuer's keys are from.
+/// Source of an issuer's keys.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A file: they do not change while the node runs.
@@ -95,7 +95,7 @@ pub(super) fn issuer_of(token: &str) -> Option<String> {
 }
 
 impl Issuer {
-    /// Whom a token speaks for, and the one device that may use it.
+    /// User whom a token speaks for, and the one device that may use it.
     pub(super) fn verify(&self, token: &str, wall: UnixMs) -> Result<(External, Option<DeviceId>), TokenError> {
         let header = header(token).ok_or(TokenError::Invalid)?;
         let named = ALGORITHMS.iter().find(|(name, _)| *name == header.alg).map(|&(_, algorithm)| algorithm);
@@ -113,7 +113,7 @@ impl Issuer {
         self.read(&claims, wall)
     }
 
-    /// What verified claims say.
+    /// User and device that verified claims name.
     fn read(&self, claims: &Map<String, Value>, wall: UnixMs) -> Result<(External, Option<DeviceId>), TokenError> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let seconds = |name: &str| match claims.get(name) {
@@ -157,7 +157,7 @@ impl Issuer {
         Ok((external, device))
     }
 
-    /// Whether `aud`, a text or a list of them, is us.
+    /// `true` if `aud`, a text or a list of them, is us.
     fn is_for_us(&self, audience: Option<&Value>) -> bool {
         let is_ours = |one: &Value| one.as_str().is_some_and(|one| self.audience.iter().any(|ours| ours == one));
         match audience {
@@ -198,7 +198,7 @@ fn seconds(value: &Value) -> Option<u64> {
     value.as_u64().filter(|&whole| whole < 1 << 53).or_else(|| value.as_f64().and_then(whole))
 }
 
-/// What an issuer calls somebody: a text, or a number as its digits.
+/// Name by which an issuer calls somebody: a text, or a number as its digits.
 fn named(value: Option<&Value>) -> Option<String> {
     let name = match value? {
         Value::String(text) => text.clone(),
@@ -208,7 +208,7 @@ fn named(value: Option<&Value>) -> Option<String> {
     is_subject(&name).then_some(name)
 }
 
-/// Whether a text may be what others call a user.
+/// `true` if a text may be what others call a user.
 pub(crate) fn is_subject(name: &str) -> bool {
     (1..=SUBJECT_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
 }
@@ -260,7 +260,7 @@ mod tests {
         json!({"iss": "iss", "aud": "chat", "sub": "ann", "iat": NOW_S - 60, "exp": NOW_S + 600})
     }
 
-    /// Whom it speaks for, or what is wrong.
+    /// User whom it speaks for, or what is wrong.
     fn told(issuer: &Issuer, token: &str) -> String {
         match issuer.verify(token, NOW) {
             Ok((external, _)) => external.subject,

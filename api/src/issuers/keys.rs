@@ -131,7 +131,7 @@ fn usable(value: Value) -> Option<Key> {
     Some(Key { id: jwk.common.key_id, algorithm, key })
 }
 
-/// Whether signatures can be verified by a key: its numbers are those of a key, and not so large that nobody computes
+/// `true` if signatures can be verified by a key: its numbers are those of a key, and not so large that nobody computes
 /// with them.
 fn verifies(key: &DecodingKey, algorithm: Algorithm) -> bool {
     // The library takes this many of what there is, and does not look how many that are.

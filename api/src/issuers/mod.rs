@@ -1,4 +1,4 @@
-//! Whose a token is: one of ours, or one of an issuer that the operator trusts.
+//! Tokens of callers, and whose they are: ours, or those of an issuer that the operator trusts.
 //!
 //! Owns the order in which a token is looked at, and the operator's choice of whose tokens count. Ours are
 //! [`crate::token`]'s; how an external user becomes an account is `chat::accounts::enter`'s. Knows no HTTP client: the
@@ -35,7 +35,7 @@ pub use ring::RingFigures;
 
 use crate::token::{Claims, TokenError, TokenKey};
 
-/// Whose tokens count.
+/// Issuers whose tokens count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthMode {
     /// Our own: accounts sign up and log in here.
@@ -49,7 +49,7 @@ pub enum AuthMode {
 }
 
 impl AuthMode {
-    /// Whether accounts sign up and log in by a password.
+    /// `true` if accounts sign up and log in by a password.
     #[must_use]
     pub fn has_passwords(self) -> bool {
         match self {
@@ -59,7 +59,7 @@ impl AuthMode {
     }
 }
 
-/// Whose a verified token is.
+/// Owner of a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
     /// An account's of ours. Whether its login still lives is the store's to say.
@@ -104,7 +104,7 @@ impl Tokens {
         &self.0.key
     }
 
-    /// Whose tokens count.
+    /// Issuers whose tokens count.
     #[must_use]
     pub fn mode(&self) -> AuthMode {
         self.0.mode
@@ -116,12 +116,12 @@ impl Tokens {
         &self.0.issuers
     }
 
-    /// What is to be counted of each issuer whose keys are fetched, by its name.
+    /// Figures of each issuer whose keys are fetched, by its name.
     pub fn figures(&self) -> impl Iterator<Item = (&str, RingFigures)> {
         self.0.issuers.rings().map(|(name, ring)| (name, ring.figures()))
     }
 
-    /// Whose a token is. Where somebody else has to be asked, for at most so long; what is answered later is known when
+    /// Owner of a token. Where somebody else has to be asked, for at most so long; what is answered later is known when
     /// the same token comes again.
     ///
     /// # Errors

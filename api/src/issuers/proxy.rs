@@ -20,7 +20,7 @@ use super::refresh::Fetched;
 use crate::names;
 use crate::token::TokenError;
 
-/// How long an answer is good for at most: for so long a user may come again whom the service would not let in any more.
+/// Time for which an answer is good at most: for so long a user may come again whom the service would not let in any more.
 const KNOWN_MS_MAX: u64 = 60_000;
 /// The same of a refusal: for so long whoever shows the same token again costs the service nothing.
 const REFUSED_MS: u64 = 5_000;
@@ -28,7 +28,7 @@ const REFUSED_MS: u64 = 5_000;
 const ANSWERS_MAX: usize = 16_384;
 /// Questions under way. A service that hangs holds no more.
 pub(super) const ASKED_MAX: usize = 256;
-/// When to come again while the service cannot be asked.
+/// Time after which to come again while the service cannot be asked.
 const RETRY_MS: u32 = 1_000;
 
 /// See the module.
@@ -45,7 +45,7 @@ pub(super) struct Proxy {
     pub(super) asked: Mutex<Option<mpsc::Receiver<Question>>>,
 }
 
-/// What the service and this node sign by.
+/// Secret by which the service and this node sign.
 pub(super) struct Secret(pub(super) String);
 
 impl std::fmt::Debug for Secret {
@@ -57,15 +57,15 @@ impl std::fmt::Debug for Secret {
 /// A token that the service is to be asked about.
 pub(super) struct Question {
     pub(super) token: String,
-    /// How long its asker waits.
+    /// Time that its asker waits.
     pub(super) patience: Duration,
     pub(super) reply: oneshot::Sender<Said>,
 }
 
-/// What the service says of a token.
+/// Answer of the service about a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Whose it is.
+    /// User whose it is.
     Known(User),
     /// Nobody's.
     Refused,
@@ -99,7 +99,7 @@ pub(super) fn body(token: &str) -> Vec<u8> {
     serde_json::to_vec(&Asked { token }).expect("a text is JSON")
 }
 
-/// What an answer says.
+/// Meaning of an answer.
 pub(super) fn said(answer: Result<Fetched, String>) -> Said {
     match answer {
         Ok(Fetched { status: 200, body }) => match serde_json::from_slice::<User>(&body) {
@@ -130,7 +130,7 @@ impl Proxy {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whom a token speaks for.
+    /// User whom a token speaks for.
     pub(super) async fn verify(
         &self,
         token: &str,
@@ -176,7 +176,7 @@ impl Proxy {
         Ok((external, device_id))
     }
 
-    /// What was said of a token not long ago.
+    /// Answer about a token that was given not long ago.
     pub(super) fn remembered(&self, token: &str, wall: UnixMs) -> Option<Said> {
         let answers = self.answers();
         let remembered = answers.get(&hash(token)).filter(|remembered| remembered.until > wall)?;

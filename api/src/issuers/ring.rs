@@ -15,26 +15,26 @@ use super::keys::KeySet;
 
 /// Pause between two fetches that unknown keys, or failures, ask for.
 const AGAIN: Duration = Duration::from_secs(10);
-/// What a bearer waits for beyond the time of the next fetch.
+/// Time that a bearer waits beyond that of the next fetch.
 const FETCH_MS: u32 = 1_000;
 /// Tokens of keys that are not known of which it is remembered when they first came. By token and not by key, whose next
 /// name somebody may guess and show beforehand. Nobody has verified them, so anybody can fill this; who is not remembered
 /// is told to come again.
 const MISSING_MAX: usize = 1_024;
 
-/// Why a key is not there.
+/// Reason for which a key is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     /// The issuer has no such key.
     Unknown,
     /// The issuer may have it: keys are to be fetched first.
     Later {
-        /// When to come again.
+        /// Time after which to come again.
         retry_after_ms: u32,
     },
 }
 
-/// What is counted of one issuer's keys.
+/// Figures of one issuer's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingFigures {
     /// Keys that count now.
@@ -57,17 +57,17 @@ pub(super) struct Ring {
 #[derive(Debug, Default)]
 struct State {
     keys: Arc<KeySet>,
-    /// When the last fetch that succeeded began.
+    /// Time at which the last fetch that succeeded began.
     good_at: Option<Instant>,
-    /// When the last fetch began.
+    /// Time at which the last fetch began.
     tried_at: Option<Instant>,
-    /// Whether that has not ended.
+    /// `true` while that has not ended.
     is_fetching: bool,
     is_failing: bool,
     failures: u64,
-    /// Whether a key that is not known was asked for since the last fetch began.
+    /// `true` if a key that is not known was asked for since the last fetch began.
     is_asked: bool,
-    /// When tokens of keys that are not known first came, by their hashes.
+    /// Times at which tokens of keys that are not known first came, by their hashes.
     missing: HashMap<[u8; 32], Instant>,
 }
 
@@ -113,7 +113,7 @@ impl Ring {
         Missing::Later { retry_after_ms: wait_ms + FETCH_MS }
     }
 
-    /// When keys are to be fetched next.
+    /// Time at which keys are to be fetched next.
     pub(super) fn due_at(&self, now: Instant) -> Instant {
         let state = self.state();
         match state.tried_at {
@@ -129,7 +129,7 @@ impl Ring {
         (state.tried_at, state.is_fetching, state.is_asked) = (Some(now), true, false);
     }
 
-    /// What a fetch that began then came to. Whether that is a change: from keys to none, or back.
+    /// End of a fetch that began then, with what it came to: `true` if that is a change, from keys to none, or back.
     pub(super) fn ends(&self, began: Instant, keys: Option<KeySet>) -> bool {
         let mut state = self.state();
         let was_failing = state.is_failing;
@@ -146,7 +146,7 @@ impl Ring {
         was_failing != state.is_failing
     }
 
-    /// What is to be counted.
+    /// Figures that are to be counted.
     pub(super) fn figures(&self) -> RingFigures {
         let state = self.state();
         RingFigures {

@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    /// Whether one more receipt may wait for what it is the receipt of.
+    /// Refusal of one more receipt, if there is no room for it to wait for what it is the receipt of.
     pub(super) fn has_room_for_receipt(&self, receipt: Option<&str>) -> Result<(), Refusal> {
         let Some(receipt) = receipt else { return Ok(()) };
         let of_marks = self.subscriptions.iter().map(|found| &found.marks).chain(self.left.iter().map(|(_, _, of)| of));

@@ -189,7 +189,7 @@ fn changed(push: &Push) -> Option<Seq> {
     }
 }
 
-/// Whether it is the account's: an event with a place in its inbox, or told live. What an open large channel tells has no
+/// `true` of what is the account's: an event with a place in its inbox, or told live. What an open large channel tells has no
 /// place there.
 fn is_of_inbox(push: &Push) -> bool {
     match push {

@@ -11,7 +11,7 @@ use super::{Outputs, Pending, Session, Stage};
 
 /// The device of a client that names none.
 const DEVICE_DEFAULT: &str = "stomp";
-/// What the server calls itself.
+/// Name of the server, as `CONNECTED` has it.
 const SERVER: &str = concat!("rookery/", env!("CARGO_PKG_VERSION"));
 
 /// A CONNECT that waits for its reply.
@@ -19,7 +19,7 @@ const SERVER: &str = concat!("rookery/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Login {
     connect: Connect,
     heart_beat: Option<String>,
-    /// When it is asked again, if the store has too many logins at once.
+    /// Time at which it is asked again, if the store has too many logins at once.
     pub(super) again_at: Option<Instant>,
 }
 

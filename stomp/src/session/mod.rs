@@ -86,7 +86,7 @@ enum Stage {
     Over,
 }
 
-/// What waits for a reply.
+/// Request that waits for a reply.
 #[derive(Debug)]
 enum Pending {
     Connect,
@@ -115,7 +115,7 @@ struct Barrier {
     /// The last request before it.
     requests: u32,
     receipt: Option<String>,
-    /// Whether the client goes then.
+    /// `true` if the client goes then.
     leaves: bool,
 }
 
@@ -149,25 +149,25 @@ impl Session {
         self.decoder.held_bytes()
     }
 
-    /// Whether it keeps pushes back: what the server has queued for it is to count as queued still.
+    /// `true` while it keeps pushes back: what the server has queued for it is to count as queued still.
     #[must_use]
     pub fn is_holding(&self) -> bool {
         matches!(&self.stage, Stage::Live { held: Some(_) })
     }
 
-    /// Whether nothing counts any more.
+    /// `true` once nothing counts any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
 
-    /// Whether there is room for more of the client's messages. The driver reads the socket only then.
+    /// Room for more of the client's messages. The driver reads the socket only while there is some.
     #[must_use]
     pub fn has_room(&self, reads_on: bool) -> bool {
         self.sends.has_room(reads_on)
     }
 
-    /// Whether the socket is read.
+    /// Notice of the driver that the socket is read from now on, or is not.
     pub fn reads(&mut self, now: Now, on: bool) {
         self.heartbeats.reads(now.mono, on);
     }
@@ -294,7 +294,7 @@ impl Session {
         }
     }
 
-    /// What the server says: the reply to a request of this session, or a push.
+    /// Frame of the server: the reply to a request of this session, or a push.
     pub fn told(&mut self, now: Now, frame: ServerFrame, out: &mut Outputs) {
         if matches!(self.stage, Stage::Over) {
             return;
@@ -398,7 +398,7 @@ impl Session {
         }
     }
 
-    /// When [`Self::tick`] is next wanted. `None` if only bytes and replies can change anything.
+    /// Time at which [`Self::tick`] is next wanted. `None` if only bytes and replies can change anything.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match &self.stage {

@@ -11,7 +11,7 @@ use crate::subscription::receipt_bytes;
 
 use super::{Outputs, Pending, Session};
 
-/// How long a request that is refused for now is made again.
+/// Time for which a request that is refused for now is made again.
 const REPEATED_MS: u64 = 30_000;
 /// Time until then, unless the server says another.
 const AGAIN_MS: u64 = 1_000;
@@ -23,7 +23,7 @@ const REPEATS_MAX: usize = 100;
 pub(super) struct Repeated {
     what: Repeatable,
     receipt: Option<String>,
-    /// When its refusal is told, once it was refused.
+    /// Time at which its refusal is told, once it was refused.
     until: Option<Instant>,
 }
 
@@ -44,9 +44,9 @@ type Watcher = (Option<u32>, Option<String>);
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     is_under_way: bool,
-    /// Whether the users are others than when it was asked for.
+    /// `true` if the users are others than when it was asked for.
     is_wanted: bool,
-    /// What the next is for.
+    /// Watchers that the next is for.
     waiting: Vec<Watcher>,
 }
 
@@ -75,7 +75,7 @@ impl Repeats {
         self.0.iter().map(|&(at, _)| at).min()
     }
 
-    /// Whether what the client waits for is among them.
+    /// `true` if what the client waits for is among them.
     pub(super) fn hold_barriers(&self) -> bool {
         self.0.iter().any(|(_, repeated)| repeated.holds_barriers())
     }
@@ -86,7 +86,7 @@ impl Repeated {
         Box::new(Self { what, receipt, until: None })
     }
 
-    /// Whether a receipt that waits for all before it waits for this: a token is no matter of what came before.
+    /// `true` if a receipt that waits for all before it waits for this: a token is no matter of what came before.
     pub(super) fn holds_barriers(&self) -> bool {
         !matches!(self.what, Repeatable::Refresh(_))
     }

@@ -18,7 +18,7 @@ use crate::frame::{Frame, FrameWriter, Verb};
 use super::repeats::{Repeatable, Repeated};
 use super::{Outputs, Pending, Send, Session, parsed, required};
 
-/// How long a message that is refused for now is sent again.
+/// Time for which a message that is refused for now is sent again.
 const SENT_AGAIN_MS: u64 = 30_000;
 /// Time until then, unless the server says another.
 const AGAIN_MS: u64 = 1_000;
@@ -28,7 +28,7 @@ const AGAIN_AT_ONCE: usize = 50;
 const WAITING_MAX: usize = 256;
 /// Bytes of messages that are not durable at which it is not.
 const BYTES_MAX: usize = 1024 * 1024;
-/// What a message counts beside its text.
+/// Bytes that a message counts beside its text.
 const MESSAGE_BYTES: usize = 256;
 
 /// Messages that are not durable yet, by the order of their SENDs.
@@ -40,9 +40,9 @@ pub(super) struct Sends {
     in_flight: BTreeSet<u64>,
     /// Those that wait: refused for now, behind one that was, or behind as many as the server takes without an answer.
     waiting: BTreeMap<u64, Unsent>,
-    /// Whether one of these was refused.
+    /// `true` if one of these was refused.
     are_refused: bool,
-    /// When these are sent.
+    /// Time at which these are sent.
     again_at: Option<Instant>,
     bytes: usize,
 }
@@ -52,7 +52,7 @@ pub(super) struct Sends {
 pub(super) struct Unsent {
     send: Send,
     receipt: Option<String>,
-    /// When its refusal is told, once it was refused.
+    /// Time at which its refusal is told, once it was refused.
     until: Option<Instant>,
 }
 
@@ -68,13 +68,13 @@ impl Sends {
         self.next
     }
 
-    /// Whether all up to this number are durable.
+    /// `true` once all up to this number are durable.
     pub(super) fn are_done(&self, through: u64) -> bool {
         let first = [self.in_flight.first().copied(), self.waiting.first_key_value().map(|(&number, _)| number)];
         first.into_iter().flatten().all(|number| number > through)
     }
 
-    /// Whether there is room for more; if the socket is not read, for a good deal.
+    /// Room for more; if the socket is not read, for a good deal.
     pub(super) fn has_room(&self, reads_on: bool) -> bool {
         let part = if reads_on { 1 } else { 2 };
         self.waiting.len() < WAITING_MAX / part && self.bytes < BYTES_MAX / part

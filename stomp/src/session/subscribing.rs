@@ -77,7 +77,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether one more subscription to this destination may be.
+    /// Refusal of one more subscription to this destination, if there is no room for it.
     fn has_room_for(&self, destination: Destination) -> Result<(), Refusal> {
         let limit = match destination {
             Destination::Channel(_) | Destination::Inbox => SUBSCRIPTIONS_MAX,
