@@ -107,6 +107,8 @@ pub async fn channel<E: Engine>(engine: &E, namespace: &str, new: &NewChannel) -
         let message = format!("the two of {:?} have a direct channel already, which is not of this import", new.id);
         return Err(Refusal::new(ErrorCode::IdReused, message).into());
     }
+    // An import that was cut may have left members whom the source has no more, or has in another role.
+    take_back(engine, channel).await?;
     // Members first: the channel's row says that all of them are there.
     let members: Vec<UserId> = new.members.iter().copied().collect();
     let (first, last) = members.split_at(members.len().saturating_sub(1) / MEMBERS_AT_ONCE * MEMBERS_AT_ONCE);
@@ -160,6 +162,28 @@ fn direct_key(new: &NewChannel) -> Option<Vec<u8>> {
     match (new.kind, users.next(), users.next()) {
         (ChannelKind::Direct, Some(&one), Some(&other)) => Some(keys::direct(one, other)),
         _ => None,
+    }
+}
+
+/// Takes back the rows of members of a channel that has no row of its own yet.
+async fn take_back<E: Engine>(engine: &E, channel: ChannelId) -> Result<(), LayerError> {
+    let rows = u32::try_from(MEMBERS_AT_ONCE).expect("500");
+    loop {
+        let more = commit!(engine, Begin::Fresh, |tx, _| {
+            let page = tx.get_range(&keys::members_after(channel, None).rows(rows)).await?;
+            for row in &page.rows {
+                let (_, user) = keys::member_of(&row.key)?;
+                tx.clear(&row.key);
+                tx.clear(&keys::membership(user, channel));
+                tx.clear(&keys::large(user, channel));
+                tx.clear(&keys::officer(channel, user));
+                tx.atomic(Atomic::Add, &keys::joined(user), &packed::counter_change(-1));
+            }
+            Ok(page.more)
+        })?;
+        if !more {
+            return Ok(());
+        }
     }
 }
 

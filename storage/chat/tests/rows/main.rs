@@ -15,6 +15,7 @@ mod failover;
 mod fences;
 mod handover;
 mod hooks;
+mod imports;
 mod large;
 mod lies;
 mod live;
