@@ -1,6 +1,6 @@
 //! A node behind proxies as `deploy/proxies` has them: WebSockets, event streams, polls, commands and the API.
 //!
-//! nginx and HAProxy are Debian's; where one is not installed its tests say that they check nothing. The gate installs both.
+//! nginx, HAProxy and Caddy are Debian's; where one is not installed its tests say that they check nothing. The gate installs them.
 //! `ROOKERY_EVENTSOURCE` names a directory whose `node_modules` has what `package.json` here lists.
 
 #[path = "../support/mod.rs"]
@@ -25,6 +25,18 @@ enum Kind {
     /// The same, which refuses WebSockets, as proxies of some networks do.
     NginxWithoutWebSockets,
     HaProxy,
+    Caddy,
+}
+
+impl Kind {
+    /// The command, and the name of its example.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Nginx | Self::NginxWithoutWebSockets => ("nginx", "nginx.conf"),
+            Self::HaProxy => ("haproxy", "haproxy.cfg"),
+            Self::Caddy => ("caddy", "Caddyfile"),
+        }
+    }
 }
 
 /// A proxy that runs. Killed when dropped.
@@ -38,20 +50,22 @@ struct Proxy {
 impl Proxy {
     /// In front of a node, by the example with its addresses; `None` where the program is not installed.
     fn start(kind: Kind, node: &Place, directory: &Path) -> Option<Self> {
-        let program = if kind == Kind::HaProxy { "haproxy" } else { "nginx" };
+        let (program, example) = kind.names();
         if Command::new(program).arg("-v").output().is_err() {
             eprintln!("NOT CHECKED: there is no {program} here");
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port();
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/proxies");
-        let example = examples.join(if kind == Kind::HaProxy { "haproxy.cfg" } else { "nginx.conf" });
+        let example = examples.join(example);
         let mut config = std::fs::read_to_string(&example).expect("the example is there");
         let addresses = [
             ("127.0.0.1:8000", node.api.trim_start_matches("http://").to_owned()),
             ("127.0.0.1:8001", node.ws.trim_start_matches("ws://").to_owned()),
             ("listen 80;", format!("listen 127.0.0.1:{port};")),
             ("bind :80\n", format!("bind 127.0.0.1:{port}\n")),
+            // Any host, and no certificate for it.
+            ("chat.example.org {\n", format!("http://:{port} {{\n\tbind 127.0.0.1\n")),
         ];
         let known = addresses.iter().filter(|(example, _)| config.contains(example)).count();
         assert_eq!(known, 3, "{} has its addresses", example.display());
@@ -62,9 +76,11 @@ impl Proxy {
             let refuses = "    location = /connection/websocket {\n        return 403;\n    }\n\n    location / {";
             config = config.replacen("    location / {", refuses, 1);
         }
-        if kind != Kind::HaProxy {
-            config = around(&config, directory);
-        }
+        config = match kind {
+            Kind::Nginx | Kind::NginxWithoutWebSockets => around(&config, directory),
+            Kind::HaProxy => config,
+            Kind::Caddy => format!("{{\n\tadmin off\n}}\n{config}"),
+        };
         let path = directory.join(format!("{program}.conf"));
         std::fs::write(&path, config).expect("it can be written");
         let child = Self::spawn(kind, &path);
@@ -74,15 +90,21 @@ impl Proxy {
     }
 
     fn spawn(kind: Kind, config: &Path) -> Child {
-        let mut command = if kind == Kind::HaProxy {
-            let mut command = Command::new("haproxy");
-            command.arg("-db").arg("-f").arg(config);
-            command
-        } else {
-            let mut command = Command::new("nginx");
-            command.arg("-c").arg(config).args(["-g", "daemon off;"]);
-            command
-        };
+        let mut command = Command::new(kind.names().0);
+        match kind {
+            Kind::Nginx | Kind::NginxWithoutWebSockets => {
+                command.arg("-c").arg(config).args(["-g", "daemon off;"]);
+            }
+            Kind::HaProxy => {
+                command.arg("-db").arg("-f").arg(config);
+            }
+            Kind::Caddy => {
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
+                // It keeps what it was told last, and an authority of its own.
+                let own = config.parent().expect("it is in a directory");
+                command.env("XDG_CONFIG_HOME", own).env("XDG_DATA_HOME", own);
+            }
+        }
         command.stdout(Stdio::null()).spawn().expect("it starts")
     }
 
@@ -110,7 +132,8 @@ impl Proxy {
 
     fn end(&mut self) {
         // At once, not when its connections have ended.
-        let _gone = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let signal = if self.kind == Kind::Caddy { Signal::QUIT } else { Signal::TERM };
+        let _gone = kill_process(Pid::from_child(&self.child), signal);
         let _status = self.child.wait();
     }
 }
@@ -182,6 +205,11 @@ fn all_goes_through_haproxy() {
     behind(Kind::HaProxy, |proxy| all_goes_through(&proxy.place()));
 }
 
+#[test]
+fn all_goes_through_caddy() {
+    behind(Kind::Caddy, |proxy| all_goes_through(&proxy.place()));
+}
+
 /// The same messages as without a proxy, and heart-beats.
 #[test]
 fn stomp_goes_through_nginx() {
@@ -226,6 +254,11 @@ fn nginx_says_who_calls() {
 #[test]
 fn haproxy_says_who_calls() {
     behind(Kind::HaProxy, |proxy| clients_are_told_apart(&proxy));
+}
+
+#[test]
+fn caddy_says_who_calls() {
+    behind(Kind::Caddy, |proxy| clients_are_told_apart(&proxy));
 }
 
 #[test]

@@ -29,8 +29,16 @@ pub(crate) fn answer(stream: TcpStream) -> (u16, String, String) {
     let text = String::from_utf8(bytes).expect("an answer is text");
     read.unwrap_or_else(|error| panic!("the answer ends: {error}, after {text:?}"));
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?} is no answer"));
-    let status = head.strip_prefix("HTTP/1.1 ").expect("HTTP")[..3].parse().expect("a status");
+    assert!(is_http1(head), "{head}");
+    let status = head[9..12].parse().expect("a status");
     (status, head.to_owned(), body.to_owned())
+}
+
+/// Whether an answer begins as one of HTTP/1; Caddy answers in the version that it was asked in.
+fn is_http1(head: &str) -> bool {
+    ["HTTP/1.1", "HTTP/1.0"]
+        .iter()
+        .any(|version| head.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(version)))
 }
 
 /// The head of a request in HTTP/1.0, so that a proxy too ends the answer with the connection.
@@ -78,7 +86,7 @@ impl Events {
             assert_ne!(reader.read_line(&mut head).expect("the node answers"), 0, "the answer ends after {head:?}");
         }
         let head = head.to_ascii_lowercase();
-        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        assert!(is_http1(&head) && head[8..].starts_with(" 200 "), "{head}");
         assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
         Self { reader, cursor: cursor.map(str::to_owned) }
     }
