@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::Read as _;
+use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -151,6 +153,61 @@ fn whoever_goes_is_gone() {
         drop(request(&node.ws, &head, "{"));
     }
     node.until_metric("rookery_sessions{shard=\"0\"}", 0);
+}
+
+/// As `nc -N` does, and some clients of HTTP/1.0: nothing more is said, and the answer is waited for.
+#[test]
+fn who_has_shut_its_direction_is_answered_but_by_streams() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (channel, [ann, bob]) = node.two();
+    let shut = |head: &str, body: &str, after: Duration| {
+        let stream = request(&node.ws, head, body);
+        thread::sleep(after);
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        stream
+    };
+    let post = |body: &str, bytes: usize| {
+        let head = "POST /connection/command HTTP/1.0\r\nHost: a\r\n";
+        let head = format!("{head}Authorization: Bearer {ann}\r\nContent-Length: {bytes}\r\n");
+        shut(&head, body, Duration::ZERO)
+    };
+    for number in 0..20_u64 {
+        let said = json!({"id": 1, "send": message(&channel, &client_msg_id(number), &"x".repeat(20_000))}).to_string();
+        let (status, _, body) = answer(post(&said, said.len()));
+        assert_eq!((status, &lines(&body)[0]["send"]["seq"]), (200, &json!(number + 1)), "{body}");
+    }
+    let poll = |cursor: &str, after_ms: u64| {
+        let head = get(&format!("/connection/poll?device_id=old&wait=50{cursor}&token={bob}"), "");
+        let began = Instant::now();
+        let (status, _, body) = answer(shut(&head, "", Duration::from_millis(after_ms)));
+        assert_eq!(status, 200, "{body}");
+        (lines(&body), began.elapsed())
+    };
+    let (said, took) = poll("", 0);
+    assert!(said.len() == 1 && took < Duration::from_secs(20), "{said:?} after {took:?}");
+    let cursor = text(&said[0]["connect"]["cursor"]);
+    let later = json!({"id": 1, "send": message(&channel, &client_msg_id(20), "later")}).to_string();
+    assert_eq!(answer(post(&later, later.len())).0, 200);
+    let (said, _) = poll(&format!("&cursor={cursor}"), 0);
+    assert_eq!(said.last().expect("a line")["push"]["message"]["message"]["seq"], json!(21), "{said:?}");
+    let (said, took) = poll("", 1_000);
+    assert!(said.len() == 1 && took < Duration::from_secs(20), "{said:?} after {took:?}");
+    node.until_metric("rookery_sessions{shard=\"0\"}", 0);
+    node.until_metric("rookery_sessions{shard=\"1\"}", 0);
+
+    // What can never be answered, or is never at an end, is over.
+    let upgrade = "GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let stream = get(&format!("/connection/sse?device_id=web&token={bob}"), "");
+    for mut open in [post("{", 9), shut(upgrade, "", Duration::from_secs(1)), shut(&stream, "", Duration::from_secs(1))]
+    {
+        let began = Instant::now();
+        let _ended = open.read_to_end(&mut Vec::new());
+        assert!(began.elapsed() < Duration::from_secs(20), "it goes on for {:?}", began.elapsed());
+    }
+    node.until_metric("rookery_sessions{shard=\"0\"}", 0);
+    node.until_metric("rookery_sessions{shard=\"1\"}", 0);
 }
 
 #[test]

@@ -161,6 +161,10 @@ impl<S: Engine> Handler for ShardHandler<S> {
         });
     }
 
+    fn on_half_closed(&mut self, _sockets: &mut Sockets, conn: ConnId) -> bool {
+        !self.streams.has(conn) && self.driver.half_closed(own(conn))
+    }
+
     async fn between_turns(&mut self) {
         self.driver.links_mut().operations.run().await;
     }

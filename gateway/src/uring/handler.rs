@@ -44,6 +44,12 @@ pub trait Handler {
     /// Bytes of a stream, which was given to [`Sockets::adopt`] or began as a plain request, as they came.
     fn on_bytes(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: &[u8]) {}
 
+    /// The client of a stream has shut its direction: nothing more will come. Whether it is sent to all the same; it is if so
+    /// until [`Sockets::finish`] or a send fails, and else it is closed.
+    fn on_half_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId) -> bool {
+        false
+    }
+
     /// No frame follows, and nothing can be sent any more.
     fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
 

@@ -110,7 +110,7 @@ impl<H: Handler> Shard<H> {
                 (1.., Some(lent)) => self.read(id, lent.bytes()),
                 (0, _) => {
                     self.read_kept(id);
-                    self.sockets.ended(id);
+                    self.half_closed(id);
                 }
                 (1.., None) => unreachable!("received bytes come in one of our buffers"),
                 (_, _) => match -completion.result {
@@ -126,6 +126,21 @@ impl<H: Handler> Shard<H> {
         if let Some(id) = id {
             self.sockets.arm_read(id);
             self.sockets.release(id);
+        }
+    }
+
+    /// The peer shut its direction. It may wait for an answer, as `nc -N` and some clients of HTTP/1.0 do.
+    fn half_closed(&mut self, id: ConnId) {
+        let is_stream = |conn: &Conn| {
+            conn.phase == Phase::Open && self.sockets.endpoints[usize::from(conn.endpoint)] == Endpoint::Stream
+        };
+        let may_wait = self.sockets.conns.get(id).is_some_and(is_stream);
+        if may_wait && self.handler.on_half_closed(&mut self.sockets, id) {
+            if let Some(conn) = self.sockets.conns.get_mut(id) {
+                conn.flags.eof = true;
+            }
+        } else {
+            self.sockets.ended(id);
         }
     }
 

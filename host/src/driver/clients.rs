@@ -140,6 +140,12 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.input(Input::Drained { conn, bytes });
     }
 
+    /// The client of a plain request has shut its direction. Whether it is answered all the same; else it is gone.
+    pub fn half_closed(&mut self, conn: ConnId) -> bool {
+        self.now = self.clock.now();
+        self.exchanges.half_closed(self.now.mono, conn)
+    }
+
     /// The connection is gone.
     pub fn closed(&mut self, conn: ConnId) {
         self.agreed.remove(&conn);

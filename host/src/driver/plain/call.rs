@@ -50,6 +50,11 @@ impl Call {
         self.body_bytes
     }
 
+    /// Whether all of its body has come.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.stage, Stage::Asked | Stage::Answering) || self.body.len() == self.body_bytes
+    }
+
     pub(super) fn opened(&mut self) -> Outcome {
         let mut bytes = Vec::new();
         if self.continues {

@@ -32,6 +32,10 @@ pub(super) use request::Begun;
 /// Bytes of bodies that all calls of a shard may have sent, beyond which a call is told 114: 32 of the largest.
 const BODIES_BYTES_MAX: usize = 32 * schema::limits::MESSAGE_BYTES_MAX as usize;
 
+/// How long a poll waits whose client has shut its direction before it could connect: for what lies ready, and no longer, since
+/// a client that has gone looks the same and is not to be taken for present.
+const HALF_CLOSED_WAIT_MS: u64 = 2_000;
+
 /// All exchanges of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
@@ -177,6 +181,25 @@ impl Exchanges {
             Some(Kind::Events(events)) => events.drained(bytes),
             Some(Kind::Call(call)) => call.drained(bytes),
             Some(Kind::Poll(_) | Kind::Over) | None => 0,
+        }
+    }
+
+    /// The client has shut its direction. Whether it is answered all the same: not the reader of an event stream, and not a call
+    /// whose body is not whole, which never will be. A poll does not wait any more.
+    pub(super) fn half_closed(&mut self, now: Instant, conn: ConnId) -> bool {
+        let Some(exchange) = self.held.get_mut(&conn) else { return false };
+        match &exchange.kind {
+            Kind::Call(call) => call.is_whole(),
+            Kind::Poll(poll) => {
+                let soon = if poll.is_connected() { now } else { now.plus_ms(HALF_CLOSED_WAIT_MS) };
+                if let Some(due) = exchange.due.filter(|&due| due > soon) {
+                    exchange.due = Some(soon);
+                    self.due.remove(&(due, conn));
+                    self.due.insert((soon, conn));
+                }
+                true
+            }
+            Kind::Events(_) | Kind::Over => false,
         }
     }
 

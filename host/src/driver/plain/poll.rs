@@ -25,6 +25,10 @@ impl Poll {
         Self { connect, follows: Some(follows), lines: Vec::new(), is_ready: false }
     }
 
+    pub(super) fn is_connected(&self) -> bool {
+        self.follows.is_none()
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready
     }
