@@ -44,6 +44,7 @@ mod api;
 mod client;
 mod config;
 mod connection;
+mod driver;
 mod error;
 mod events;
 mod known;
