@@ -56,6 +56,8 @@ counts! {
         attempts,
         /// Notifications that a provider took, each counted once.
         told,
+        /// Calls of webhooks.
+        calls,
     }
 }
 

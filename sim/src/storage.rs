@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Whether users are notified; by default they are in two of four seeds.
     #[arg(long, value_name = "BOOL")]
     notices: Option<bool>,
+    /// Whether applications have webhooks; by default they have in one of three seeds.
+    #[arg(long, value_name = "BOOL")]
+    hooks: Option<bool>,
     /// Plants a bug, which the checkers should catch.
     #[arg(long, value_name = "NAME", value_enum)]
     broken: Option<Broken>,
@@ -77,6 +80,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             seed,
             chained: args.chained,
             notices: args.notices,
+            hooks: args.hooks,
             broken: args.broken,
             trace: args.seeds.trace,
         };

@@ -57,6 +57,8 @@ fn broken_variants_are_caught() {
     check(Broken::WorkersUnfenced, 20..=60, &["I9"]);
     check(Broken::ItemsWithoutJobs, 1..=20, &["I9"]);
     check(Broken::ToldUnwritten, 1..=20, &["I9"]);
+    check(Broken::LaneMovesBeforeItIsTaken, 1..=40, &["I14"]);
+    check(Broken::LaneRestsUnread, 1..=40, &["I14"]);
 }
 
 /// What the program prints, and whether it ended well.

@@ -51,6 +51,11 @@ impl Log {
         self.channels.get(&channel).and_then(|messages| messages.get(place.wrapping_sub(1)))
     }
 
+    /// The last seq of a channel.
+    pub(crate) fn head(&self, channel: ChannelId) -> Seq {
+        Seq(self.channels.get(&channel).map_or(0, Vec::len) as u64)
+    }
+
     /// Whether two users were ever in one direct channel or group, or are the same.
     pub(super) fn ever_together(&self, one: UserId, other: UserId) -> bool {
         let shared = self.channels_of[&one].intersection(&self.channels_of[&other]);

@@ -14,6 +14,7 @@ use schema::{Owner, Position, Stamp, UserId};
 use crate::checks::{self, Check, Log};
 use crate::outcome::{Violation, violated};
 
+use super::hooks;
 use super::notices;
 use super::world::World;
 
@@ -30,7 +31,8 @@ pub(super) fn all(world: &World) -> Check {
     fenced(world)?;
     nothing_after_the_end(world, &left)?;
     arrived(world, &log, &left)?;
-    notices::check(world, &engine, &log)
+    notices::check(world, &engine, &log)?;
+    hooks::check(world, &log)
 }
 
 /// Rows of arrivals that no home has cleared.

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use chat::LayerError;
 use chat::appender::{Appender, Batch, Finished};
+use chat::notices::Worker;
 use chat::view::{self, Current};
 use kv::Engine as _;
 use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
@@ -94,6 +96,20 @@ impl Life {
 
     pub(super) fn current(&self) -> Option<Rc<Current>> {
         self.current.borrow().clone()
+    }
+
+    /// What is this life's workers' to do by the view that it goes by, if anything, and the store as they have it then.
+    pub(super) fn worker(&self) -> Option<(Worker, Engine)> {
+        let current = self.current()?;
+        let worker = Worker::of(&current.view, self.incarnation)?;
+        Some((worker, self.engine.for_worker(self.incarnation, current.view.epoch)))
+    }
+
+    /// A worker met an error: a view that has ended is read anew.
+    pub(super) fn failed(self: &Rc<Self>, world: &Rc<World>, error: &LayerError) {
+        if matches!(error, LayerError::Refused(refusal) if refusal.code == ErrorCode::Moving) {
+            world.tasks.spawn(self.part(), read_view(Rc::clone(world), Rc::clone(self)));
+        }
     }
 
     pub(super) fn is_appending(&self) -> bool {

@@ -12,11 +12,12 @@
 //! views      which there were, and proposals     homes           what arrives, sessions served, adoption
 //! device     clients                             story           what befalls the lives
 //! notices    who is told of what (I9)            judge           what must hold (I2 to I7, I10)
-//! run        the phases
+//! hooks      what webhooks are told (I14)        run             the phases
 //! ```
 
 mod device;
 mod homes;
+mod hooks;
 mod judge;
 mod life;
 mod notices;

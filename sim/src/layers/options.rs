@@ -16,6 +16,8 @@ pub struct Options {
     pub chained: Option<bool>,
     /// Whether users are notified. By default they are in two of four seeds, and where a bug of notifications is planted.
     pub notices: Option<bool>,
+    /// Whether applications have webhooks. By default they have in one of three seeds, and where a bug of webhooks is planted.
+    pub hooks: Option<bool>,
     /// A bug to be caught.
     pub broken: Option<Broken>,
     /// Whether every line of the trace is printed as it happens.
@@ -26,7 +28,7 @@ impl Options {
     /// A run of `seed` as it should be.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, chained: None, notices: None, broken: None, trace: false }
+        Self { seed, chained: None, notices: None, hooks: None, broken: None, trace: false }
     }
 
     /// Whether appends read at the version of their shard's last commit.
@@ -41,13 +43,21 @@ impl Options {
         self.notices.unwrap_or_else(|| self.broken.map_or(self.seed % 4 >= 2, Broken::is_of_notices))
     }
 
+    /// Whether applications have webhooks.
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        let by_seed = || self.broken.map_or(self.seed.is_multiple_of(3), Broken::is_of_hooks);
+        self.hooks.unwrap_or_else(by_seed)
+    }
+
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
         let broken = flag("broken", self.broken);
         let chained = self.chained.map(|chained| format!(" --chained {chained}")).unwrap_or_default();
         let notices = self.notices.map(|notices| format!(" --notices {notices}")).unwrap_or_default();
-        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}{notices}", self.seed)
+        let hooks = self.hooks.map(|hooks| format!(" --hooks {hooks}")).unwrap_or_default();
+        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}{notices}{hooks}", self.seed)
     }
 }
 
@@ -102,6 +112,10 @@ pub enum Broken {
     ItemsWithoutJobs,
     /// It is not stored up to where a user was told.
     ToldUnwritten,
+    /// A lane of a webhook goes on before what it tells was taken.
+    LaneMovesBeforeItIsTaken,
+    /// A lane of a webhook is let rest whatever is appended meanwhile.
+    LaneRestsUnread,
 }
 
 impl Broken {
@@ -109,6 +123,11 @@ impl Broken {
     pub(super) fn is_of_notices(self) -> bool {
         use Broken::{EndedBeforeItIsSent, ItemsWithoutJobs, ToldUnwritten, WorkersUnfenced};
         matches!(self, EndedBeforeItIsSent | WorkersUnfenced | ItemsWithoutJobs | ToldUnwritten)
+    }
+
+    /// Whether it is one of webhooks.
+    pub(super) fn is_of_hooks(self) -> bool {
+        matches!(self, Self::LaneMovesBeforeItIsTaken | Self::LaneRestsUnread)
     }
 
     /// What the engine lies about, if that has the effect.
@@ -131,8 +150,10 @@ impl Broken {
             Self::WorkersUnfenced => Some(Lie::NoFenceOfWorkers),
             Self::ItemsWithoutJobs => Some(Lie::ItemsWithoutJobs),
             Self::ToldUnwritten => Some(Lie::ToldUnwritten),
+            Self::LaneRestsUnread => Some(Lie::MarkersReadLoosely),
             Self::SeveralInFlight
             | Self::EndedBeforeItIsSent
+            | Self::LaneMovesBeforeItIsTaken
             | Self::AcknowledgeBeforeDurable
             | Self::ServesBeforeTheView
             | Self::ReturnsUnnoticed

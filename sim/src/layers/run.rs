@@ -9,6 +9,7 @@ use crate::outcome::{Outcome, judged, violated};
 
 use super::device::Device;
 use super::homes::read_all_arrivals;
+use super::hooks;
 use super::judge;
 use super::notices;
 use super::options::Options;
@@ -84,6 +85,7 @@ async fn main_task(world: Rc<World>) {
         world.tasks.sleep(1).await;
     }
     notices::finish(&world).await;
+    hooks::finish(&world).await;
 }
 
 fn begin_devices(world: &Rc<World>) {

@@ -12,6 +12,7 @@ use schema::{Incarnation, Member, Owner, ShardIndex, Standing, View};
 
 use crate::rng::Rng;
 
+use super::hooks;
 use super::life::Life;
 use super::notices;
 use super::options::Hardship;
@@ -283,11 +284,14 @@ pub(super) async fn bury_the_dead(world: &Rc<World>, rng: &mut Rng) {
     }
 }
 
-/// A process begins, and with it its worker of notifications, where there are any.
+/// A process begins, and with it its workers of notifications and webhooks, where there are any.
 async fn begin(world: &Rc<World>, rng: &mut Rng) -> Rc<Life> {
     let life = views::begin(world, rng).await;
     if world.notices.is_some() {
         notices::begin(world, &life);
+    }
+    if world.hooks.is_some() {
+        hooks::begin(world, &life);
     }
     life
 }

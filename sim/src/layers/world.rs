@@ -20,6 +20,7 @@ use crate::world::setup::{Size, Start, fill};
 use crate::world::{Room, WALL};
 
 use super::homes::Home;
+use super::hooks::state::{self as hooks, Hooks};
 use super::life::Life;
 use super::notices::start;
 use super::notices::state::Notices;
@@ -59,6 +60,8 @@ pub(super) struct World {
     pub(super) rooms: Vec<Room>,
     /// In some worlds users are notified.
     pub(super) notices: Option<Notices>,
+    /// In some worlds applications have webhooks.
+    pub(super) hooks: Option<Hooks>,
     pub(super) facts: RefCell<Facts>,
     pub(super) done: RefCell<Done>,
     pub(super) phase: Cell<Phase>,
@@ -90,9 +93,11 @@ impl World {
         note!(trace, "seed {}, chained reads: {}, {plan:?}", options.seed, options.is_chained());
         let clock: Arc<ManualClock> = Arc::default();
         let notices = options.has_notices().then(|| start::begin(&store, &users, &rooms, &mut rng.part("notices")));
+        let hooks = options.has_hooks().then(|| hooks::start(&store, &rooms, &mut rng.part("hooks")));
         let world = Self {
             options,
             notices,
+            hooks,
             trace,
             tasks: Tasks::new(rng.part("tasks"), Arc::clone(&clock)),
             rng,

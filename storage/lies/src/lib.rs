@@ -29,6 +29,8 @@ pub enum Lie {
     ItemsWithoutJobs,
     /// Up to where a user was told is not stored (I9).
     ToldUnwritten,
+    /// Markers of webhooks' lanes are read without conflicts, so that one is cleared that was written anew (I14).
+    MarkersReadLoosely,
     /// A batch's fence is read in a transaction of its own, so that a takeover after that is missed (I7).
     FenceReadBefore,
     /// A batch finds in its fence the epoch that it expects, if the fence is of its node's life (I6).

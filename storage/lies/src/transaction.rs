@@ -151,6 +151,9 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
         let read = match self.batch {
             _ if self.worker.is_some() && is_of("fence", key) => Ok(self.worker.map(|fence| fence.encode().into())),
             Some(batch) if is_of("fence", key) => self.read_fence(key, batch).await,
+            _ if self.lie == Some(Lie::MarkersReadLoosely) && is_of("hook due", key) => {
+                self.inner.snapshot_get(key).await
+            }
             _ => self.inner.get(&self.place(key)).await,
         };
         match read {

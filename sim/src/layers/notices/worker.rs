@@ -10,11 +10,11 @@ use chat::keys::Queue;
 use chat::notices::{self as layer, End, Job, Reach, Said, Scan, Worker, jobs};
 use notify::retry::{self, Attempt, Next};
 use schema::record::ContactRecord;
-use schema::{ErrorCode, Seq, UnixMs};
+use schema::{Seq, UnixMs};
 
 use crate::rng::Rng;
 
-use super::super::life::{Life, read_view};
+use super::super::life::Life;
 use super::super::options::Broken;
 use super::super::world::{Engine, World};
 use super::state::{MEDIA, Notices, id};
@@ -34,27 +34,13 @@ fn goes_on<'a>(world: &'a World, life: &Life) -> Option<&'a Notices> {
     world.notices.as_ref().filter(|notices| !notices.over.get() && !life.is_out())
 }
 
-/// What is this life's to do by the view that it goes by, if anything, and the store as it has it then.
-fn mine(life: &Life) -> Option<(Worker, Engine)> {
-    let current = life.current()?;
-    let worker = Worker::of(&current.view, life.incarnation)?;
-    Some((worker, life.engine.for_worker(life.incarnation, current.view.epoch)))
-}
-
-/// A view that has ended is read anew.
-fn failed(world: &Rc<World>, life: &Rc<Life>, error: &LayerError) {
-    if matches!(error, LayerError::Refused(refusal) if refusal.code == ErrorCode::Moving) {
-        world.tasks.spawn(life.part(), read_view(Rc::clone(world), Rc::clone(life)));
-    }
-}
-
 async fn plan(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("plans {}", life.number));
     let (mut items, mut due) = (Scan::of(Queue::Pushes), Scan::of(Queue::Notices));
     let reach = Reach::by(MEDIA);
     while goes_on(&world, &life).is_some() {
         world.tasks.sleep(rng.within(1..=PAUSE_MS)).await;
-        let Some((worker, engine)) = mine(&life) else { continue };
+        let Some((worker, engine)) = life.worker() else { continue };
         let both = async {
             let of_messages = layer::plan(&engine, &worker, &mut items, &reach, now(&world)).await?;
             Ok((of_messages, layer::instances(&engine, &worker, &mut due, &reach, now(&world)).await?))
@@ -64,7 +50,7 @@ async fn plan(world: Rc<World>, life: Rc<Life>) {
                 world.note(format_args!("life {} plans {messages:?} and {notices:?}", life.number));
             }
             Ok(_) => {}
-            Err(error) => failed(&world, &life, &error),
+            Err(error) => life.failed(&world, &error),
         }
     }
 }
@@ -75,10 +61,10 @@ async fn send(world: Rc<World>, life: Rc<Life>) {
     let mut queues: Vec<Scan> = MEDIA.iter().map(|&medium| Scan::of(Queue::Jobs(medium))).collect();
     while let Some(notices) = goes_on(&world, &life) {
         world.tasks.sleep(rng.within(1..=PAUSE_MS)).await;
-        let Some((worker, engine)) = mine(&life) else { continue };
+        let Some((worker, engine)) = life.worker() else { continue };
         for scan in &mut queues {
             if let Err(error) = round(&world, &life, notices, (&worker, &engine, &reach), scan, &mut rng).await {
-                failed(&world, &life, &error);
+                life.failed(&world, &error);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Lanes: what one hook is to be told of one partition, in the order of commits.
 //!
 //! Owns where a lane is. It goes on only under the fence (I7), after what came before was taken, so each thing is told at
-//! least once and in order. A lane that has something to tell has a marker; it is cleared by whoever has read it and finds
+//! least once and in order (I14). A lane that has something to tell has a marker; it is cleared by whoever has read it and finds
 //! nothing, so that an append meanwhile, which writes it blindly, fails that and not itself.
 
 use std::sync::Arc;
@@ -146,7 +146,8 @@ async fn read_page<T: Transaction>(tx: &T, hook: u64, partition: u16) -> Result<
         let channel = shown_channel(&record).and_then(|_| channels.next().expect("one for each that shows one"));
         told(position, record, message, channel)
     });
-    let told = told.collect();
+    let told: Vec<Told> = told.collect();
+    assert!(told.is_sorted_by(|one, next| one.position < next.position), "I14: a lane is told in order");
     Ok(LanePage { from, told, through: last.unwrap_or(from), more: page.more || is_cut })
 }
 
