@@ -46,6 +46,7 @@ const PUSHES = {
   head: object({ channel_id: id, head_seq: count }),
   presence: object({ entries: list(entry) }),
   typing: object({ channel_id: id, user_id: id, on: flag }),
+  published: object({ channel_id: id, event: text, data: text }),
   token_expiring: object({}),
   drain: object({ jitter_ms: maybe(count), url: maybe(text) }),
 };

@@ -33,6 +33,7 @@
  * @property {{ channel_id: string, head_seq: number }} head a large channel that is not open has more
  * @property {{ entries: PresenceEntry[] }} presence
  * @property {{ channel_id: string, user_id: string, on: boolean }} typing
+ * @property {{ channel_id: string, event: string, data: string }} published the application's backend says something of a channel, which is kept nowhere
  * @property {import("./outbox.js").Outcome} outgoing
  * @property {{}} lost the device starts anew: drop what is held, and ask for channels
  * @property {{ error: unknown, during: string }} error what went wrong and was survived: for logs

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { Account, Client, MemoryStore } from "../src/index.js";
-import { directory, noCluster, noNode, startCluster, startNode } from "./server.js";
+import { askAsBackend, backendOf, directory, noCluster, noNode, startCluster, startNode } from "./server.js";
 
 const SENDER = fileURLToPath(new URL("sender.js", import.meta.url));
 const WAIT_MS = 60_000;
@@ -91,7 +91,7 @@ test("two users chat, edit, react, read and search", { skip: noNode, timeout: 12
   const node = await startNode(t);
   const [ann, bob] = await Promise.all([user(t, [node], "ann"), user(t, [node], "bob")]);
   const told = [];
-  for (const kind of ["edited", "deleted", "reaction", "read", "typing", "presence", "membership"]) bob.client.on(kind, (detail) => told.push([kind, detail]));
+  for (const kind of ["edited", "deleted", "reaction", "read", "typing", "presence", "membership", "published"]) bob.client.on(kind, (detail) => told.push([kind, detail]));
   const was = (kind, fits) => until(() => told.some(([name, detail]) => name === kind && fits(detail)), kind);
   const channelId = await group(ann, bob);
   await was("membership", ({ change }) => ["created", "added"].includes(change));
@@ -110,6 +110,9 @@ test("two users chat, edit, react, read and search", { skip: noNode, timeout: 12
   await ann.client.typing(channelId);
   await was("typing", ({ user_id }) => user_id === ann.userId);
   await bob.client.watch([ann.userId]);
+  const said = { event: "poll.moved", data: "{\"tea\":3}" };
+  await askAsBackend(node, backendOf(node), "POST", `/v1/server/channels/${channelId}/publish`, said);
+  await was("published", (detail) => assert.deepEqual(detail, { channel_id: channelId, ...said }) === undefined);
   await until(async () => (await bob.client.search("kettle")).hits.length === 1, "the hit");
   await ann.client.delete({ channel_id: channelId, seq }).done;
   await was("deleted", (detail) => detail.seq === seq);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { noBrowser, startBrowser } from "./chromium.js";
-import { directory, noNode, startNode } from "./server.js";
+import { askAsBackend, backendOf, directory, noNode, startNode } from "./server.js";
 
 const WAIT_MS = 60_000;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -45,7 +45,7 @@ test("two users chat on the page", { skip: noBrowser || noNode, timeout: 240_000
   };
   const ann = await signUp("ann");
   const bob = await signUp("bob");
-  await ann.http("POST", "/v1/channels", { kind: "direct", user_id: bob.id });
+  const { channel_id: channelId } = await ann.http("POST", "/v1/channels", { kind: "direct", user_id: bob.id });
   for (const { page } of [ann, bob]) {
     await until(() => page.evaluate(`document.querySelector("#channels button") !== null`), "the channel in the list");
     await page.evaluate(`document.querySelector("#channels button").click()`);
@@ -54,6 +54,11 @@ test("two users chat on the page", { skip: noBrowser || noNode, timeout: 240_000
   await until(() => bob.says("the kettle is on"), "bob sees it");
   await bob.write("two sugars");
   await until(() => ann.says("two sugars"), "ann sees it");
+  // Which is nothing to the page: it goes on.
+  const said = { event: "poll.moved", data: "{\"tea\":3}" };
+  await askAsBackend(node, backendOf(node), "POST", `/v1/server/channels/${channelId}/publish`, said);
+  await ann.write("nobody drinks it cold");
+  await until(() => bob.says("nobody drinks it cold"), "bob sees what comes after it");
   await node.kill();
   await until(async () => !(await ann.isOnline()), "ann is told that there is no node");
   await ann.write("written while nobody was there");

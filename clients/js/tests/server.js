@@ -1,6 +1,6 @@
 // Real nodes for tests: the program, on free ports, with a directory of its own.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -50,14 +50,29 @@ async function run(t, program, args, ready) {
  */
 export async function startNode(t, { data = directory(), extra = [], at = { api: "127.0.0.1:0", ws: "127.0.0.1:0" } } = {}) {
   const args = ["run", "--shards", "1", "--api", at.api, "--ws", at.ws, "--internal", "127.0.0.1:0", "--data", data, ...extra];
-  const { child, ended, found } = await run(t, BINARY, args, (line) => /^ready api=(\S+) ws=(\S+)/u.exec(line));
-  const [, api, ws] = found;
+  const { child, ended, found } = await run(t, BINARY, args, (line) => /^ready api=(\S+) ws=(\S+) internal=(\S+)/u.exec(line));
+  const [, api, ws, internal] = found;
   const kill = async () => {
     child.kill("SIGKILL");
     await ended;
   };
   const again = () => startNode(t, { data, extra, at: { api: new URL(api).host, ws: new URL(ws).host } });
-  return { api, ws, url: `${ws}/connection/websocket`.replace(/(\/connection\/websocket){2}$/u, "$1"), kill, again };
+  return { api, ws, internal, url: `${ws}/connection/websocket`.replace(/(\/connection\/websocket){2}$/u, "$1"), kill, again };
+}
+
+/** Makes an application with the rights of a backend; its `Authorization`. */
+export function backendOf(node) {
+  const args = ["app", "create", "shop", "--server", "--internal", new URL(node.internal).host];
+  const { stdout, stderr, status } = spawnSync(BINARY, args, { env, encoding: "utf8" });
+  const word = (name) => new RegExp(`^${name}\\s+(\\S+)$`, "mu").exec(stdout)?.[1];
+  if (status !== 0 || !word("secret")) throw new Error(`no application: ${stdout}${stderr}`);
+  return `Basic ${btoa(`${word("key")}:${word("secret")}`)}`;
+}
+
+/** What a backend asks; it must be taken. */
+export async function askAsBackend(node, authorization, method, path, body) {
+  const answer = await fetch(node.api + path, { method, headers: { authorization, "content-type": "application/json" }, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
 }
 
 /** Nodes of one cluster, by their names. */

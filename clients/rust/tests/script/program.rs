@@ -18,8 +18,19 @@ use super::PATIENCE;
 use super::compare::{Names, fits};
 
 /// Events that are told in order and each once; of the others a row takes what fits.
-const STRICT: [&str; 10] =
-    ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing"];
+const STRICT: [&str; 11] = [
+    "message",
+    "edited",
+    "deleted",
+    "reaction",
+    "membership",
+    "read",
+    "snapshot",
+    "head",
+    "presence",
+    "typing",
+    "published",
+];
 /// Time that what was acknowledged has to reach the store before the program ends: a thread has to be woken.
 const STORED: Duration = Duration::from_millis(100);
 
@@ -310,6 +321,9 @@ fn as_shown(event: Event) -> Vec<(String, Value)> {
         Event::Presence(entries) => one("presence", json!({"entries": entries})),
         Event::Typing { channel_id, user_id, on } => {
             one("typing", json!({"channel_id": channel_id, "user_id": user_id, "on": on}))
+        }
+        Event::Published { channel_id, event, data } => {
+            one("published", json!({"channel_id": channel_id, "event": event, "data": data}))
         }
         Event::Connection(Connection::Connecting) => one("state", json!({"state": "connecting"})),
         Event::Connection(Connection::Live { resumed, .. }) => {
