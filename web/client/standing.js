@@ -18,9 +18,12 @@ const ENDED = {
   3509: "the server refused too much of what this page sent: reload to try again",
 };
 
+/** What is said of a way that is not the usual one: WebSockets do not get through. */
+const WAYS = { sse: "online, by event stream", poll: "online, by polling" };
+
 /** Of the client's `state`: `{words, live}`, or `{why}` for the form to sign in, undefined if there is nothing to explain. */
-export function standing({ state, code, reason, signed_out }) {
-  if (state === "live") return { words: "online", live: true };
+export function standing({ state, transport, code, reason, signed_out }) {
+  if (state === "live") return { words: WAYS[transport] ?? "online", live: true };
   if (state === "connecting") return { words: "connecting…", live: false };
   if (state === "waiting") return { words: "offline, trying again…", live: false };
   if (signed_out) return { why: SIGNED_OUT[code] };

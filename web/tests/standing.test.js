@@ -22,7 +22,10 @@ test("a device that is signed out says why, as far as there is a reason", () => 
 });
 
 test("what passes is not the end", () => {
-  assert.deepEqual(standing({ state: "live" }), { words: "online", live: true });
+  const check = (transport, words) => assert.deepEqual(standing({ state: "live", transport }), { words, live: true });
+  check("websocket", "online");
+  check("sse", "online, by event stream");
+  check("poll", "online, by polling");
   for (const state of ["connecting", "waiting"]) assert.match(standing({ state, code: 3001 }).words, /…$/u);
 });
 

@@ -51,6 +51,7 @@ const upwardMs = (looks) => UPWARD_MS[looks] ?? Math.min(UPWARD_MS_MAX, UPWARD_M
  * @property {"connecting" | "live" | "waiting" | "ended"} state
  * @property {string} [user_id] of `live`: whose device this is
  * @property {string} [url] of `live`: the node's socket
+ * @property {string} [transport] of `live`: the way there, "websocket", "sse" or "poll"
  * @property {number} [body_chars_max] of `live`: how long a message may be
  * @property {boolean} [resumed] of `live`: whether it goes on from a cursor, so that nothing was missed
  * @property {number} [retry_ms] of `waiting`: until the next attempt
@@ -126,6 +127,11 @@ export class Connection {
     /** Until a node that drains is left. @type {ReturnType<typeof setTimeout> | undefined} */
     this.leaving = undefined;
     this.pulse = new Pulse({ echo: () => this.ask("echo", { data: "" }).catch(() => {}), over: () => this.leave(BROKEN, true) });
+  }
+
+  /** The transport that is used. */
+  get transport() {
+    return this.transports[this.level].name;
   }
 
   /** The server's time, as far as it is known: Unix milliseconds. */
@@ -395,7 +401,7 @@ export class Connection {
       const token = await this.token({ fresh: true });
       if (this.attempts !== attempts) return;
       // What is no socket keeps the token that it began with.
-      if (this.transports[this.level].name === "websocket") await this.ask("refresh", { token });
+      if (this.transport === "websocket") await this.ask("refresh", { token });
       else this.leave(TOKEN_EXPIRED);
     } catch (error) {
       // The server closes with 3005 when the time is over, and connecting again asks for a fresh one.

@@ -221,7 +221,8 @@ export class Engine {
 
   /** @param {import("./connection.js").State} state */
   told(state) {
-    this.state = { ...state, ...(state.state === "live" && { user_id: this.userId, url: this.connection.url, body_chars_max: this.connection.bodyCharsMax }) };
+    const { url, bodyCharsMax, transport } = this.connection;
+    this.state = { ...state, ...(state.state === "live" && { user_id: this.userId, url, transport, body_chars_max: bodyCharsMax }) };
     void this.emit("state", this.state);
   }
 
