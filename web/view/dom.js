@@ -43,6 +43,9 @@ export function iconButton(name, label, onclick, props = {}) {
  */
 export function keyed(parent, items, { key, print, build }) {
   const before = new Map([...parent.children].map((child) => [child.rookeryKey, child]));
+  const stays = new Set(items.map(key));
+  // First, so that what stays is found at its place: to move an element takes its focus, and a thousand take a second.
+  for (const [itemKey, child] of before) if (!stays.has(itemKey)) child.remove();
   let place = parent.firstChild;
   for (const item of items) {
     const itemKey = key(item);
@@ -65,7 +68,6 @@ export function keyed(parent, items, { key, print, build }) {
     if (child === place) place = place.nextSibling;
     else parent.insertBefore(child, place);
   }
-  for (const child of before.values()) child.remove();
 }
 
 const controls = (node) => [...node.querySelectorAll("button, input, select")];

@@ -18,6 +18,9 @@ import { SearchPanel } from "./search.js";
 import { Thread } from "./thread.js";
 import { count, presence, some } from "./words.js";
 
+/** How many times as long as it took the last time the screen is left alone before it is drawn again, and at the most. */
+const REST = 3;
+const REST_MS_MAX = 1_000;
 /** Times like "5 minutes ago" are drawn again this often. */
 const AGAIN_MS = 30_000;
 
@@ -28,6 +31,7 @@ export class Screen {
     this.channels = new Channels(model, (id) => this.choose(id));
     this.composer = new Composer(model, (edited) => this.wrote(edited));
     this.thread = new Thread(model, this.composer, () => this.seen());
+    this.drewMs = 0;
     byId("chat").hidden = false;
     byId("me").textContent = account.current().display_name;
 
@@ -69,13 +73,18 @@ export class Screen {
     byId("status").classList.toggle("away", !live);
   }
 
-  /** Something changed: everything is drawn, once, however many events there were. */
+  /**
+   * Something changed: everything is drawn, once, however many events there were. Where that takes long, as of a thousand
+   * messages, it is done more seldom, so that what comes and goes is not held up by how it looks.
+   */
   changed() {
     this.drawing ??= setTimeout(() => {
+      const beganMs = performance.now();
       this.drawing = null;
       this.draw();
       this.seen();
-    });
+      this.drewMs = performance.now() - beganMs;
+    }, Math.min(REST_MS_MAX, this.drewMs * REST));
   }
 
   draw() {

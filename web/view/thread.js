@@ -88,6 +88,12 @@ export class Thread {
   rows(channel) {
     const { model, doings } = this;
     const entries = model.acts.waiting(channel.channel_id);
+    const sends = entries.filter(({ command }) => command === "send");
+    // By what they change, since a thousand messages may be here and a thousand wait.
+    const changes = new Map();
+    for (const entry of entries) {
+      if (entry.command !== "send") changes.set(entry.fields.seq, [...(changes.get(entry.fields.seq) ?? []), entry]);
+    }
     const rows = [];
     const shown = channel.shown();
     const firstNew = firstUnread(channel, shown);
@@ -108,14 +114,14 @@ export class Thread {
         first: !before || before.from !== message.from || message.sent_ms - before.sent_ms > GROUP_MS,
         mayDelete: channel.kind !== "direct" && ["admin", "owner"].includes(channel.role),
         readers: this.readers(channel, message),
-        waiting: entries.filter((entry) => entry.command !== "send" && entry.fields.seq === message.seq),
+        waiting: changes.get(message.seq) ?? [],
         quoted: message.reply_to ? model.quoted(channel, message.reply_to) : null,
       };
       rows.push({ key: `m${message.seq}`, print: this.print(row), build: () => messageRow(row, model, doings) });
       before = message;
     }
     if (channel.jump) return rows;
-    for (const entry of entries.filter((candidate) => candidate.command === "send")) {
+    for (const entry of sends) {
       rows.push({ key: entry.id, print: JSON.stringify(entry), build: () => entryRow(entry, model, doings) });
     }
     return rows;
