@@ -1,8 +1,10 @@
 // Starts the page: who it is, what it held, then the model, the client and the screen.
 //
-// ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel. No token is ever in an address.
+// ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel, and #token=TOKEN offers to sign in by a token
+// that something else has made; the address has it no longer than until this runs.
 
 import * as account from "./client/account.js";
+import { arrival } from "./client/arrival.js";
 import { Held, sweep } from "./client/held.js";
 import { Model } from "./client/model.js";
 import * as push from "./client/push.js";
@@ -57,7 +59,7 @@ async function chat() {
     const { words, live, why } = standing(state);
     if (wasLive && !live) model.lost();
     wasLive = live === true;
-    if (!words) return void leave(why);
+    if (!words) return void leave(why ?? account.whyOver());
     screen.state(words, live);
     if (live) model.live().catch((error) => screen.state(error.message, false));
     return undefined;
@@ -75,6 +77,10 @@ async function chat() {
 }
 
 async function start() {
+  const arrived = arrival(location.hash);
+  if (arrived.rest !== location.hash) history.replaceState(null, "", location.pathname + location.search + arrived.rest);
+  // A link that is followed in this tab changes the fragment alone.
+  window.addEventListener("hashchange", () => { if (arrival(location.hash).token) location.reload(); });
   let why = sessionStorage.getItem(WHY_KEY);
   sessionStorage.removeItem(WHY_KEY);
   const wanted = new URLSearchParams(location.search).get("dev");
@@ -85,11 +91,9 @@ async function start() {
       why = `${wanted}: ${error.message}`;
     }
   }
+  if (arrived.token) return signForm({ why, arrived, account }, chat);
   if (account.current()) return chat();
-  return signForm(why, async (how, username, password) => {
-    await (how === "signup" ? account.signUp(username, password) : account.signIn(username, password));
-    chat();
-  });
+  return signForm({ why, account }, chat);
 }
 
 start();

@@ -99,6 +99,7 @@ fn an_issuer_that_rotates_its_keys_and_is_not_always_there_loses_nobody() {
     let issuer = Issuer::start().expect("it starts");
     issuer.set_keys(&[&old]);
     let (_directory, node) = start(&by_url(&issuer), "both");
+    assert_eq!(node.http("GET", "/v1/auth", None, None), (200, json!({"mode": "both"})));
 
     // First seen, a user is made: the same by the API and by a socket, beside one of our own.
     let ann = old.sign(&claims("ann", 60));
@@ -172,6 +173,7 @@ fn a_device_that_is_ended_stays_so_until_the_issuer_gives_a_newer_token() {
     let issuer = Issuer::start().expect("it starts");
     issuer.set_keys(&[&key]);
     let (_directory, node) = start(&by_url(&issuer), "external");
+    assert_eq!(node.http("GET", "/v1/auth", None, None), (200, json!({"mode": "external"})));
     let signup = json!({"username": "bob", "password": "correct horse battery"});
     for path in ["/v1/auth/signup", "/v1/auth/login"] {
         let (status, problem) = node.http("POST", path, None, Some(&signup));

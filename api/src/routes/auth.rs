@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 
 use crate::counts::Bound;
 use crate::extract::{Caller, JsonBody, OptionalBody};
+use crate::issuers::AuthMode;
 use crate::names;
 use crate::password::Secret;
 use crate::problem::{Answer, Problem};
@@ -92,6 +93,41 @@ pub(crate) struct Tokens {
 /// Nothing more to say.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoggedOut {}
+
+/// How accounts sign in at this server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignIn {
+    /// `own`: they sign up and log in here. `external`: they come with tokens of another issuer, and nobody signs up or logs in
+    /// here. `both`: either way.
+    mode: SignInMode,
+}
+
+/// Whose tokens count.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SignInMode {
+    Own,
+    External,
+    Both,
+}
+
+impl From<AuthMode> for SignInMode {
+    fn from(mode: AuthMode) -> Self {
+        match mode {
+            AuthMode::Own => Self::Own,
+            AuthMode::External => Self::External,
+            AuthMode::Both => Self::Both,
+        }
+    }
+}
+
+#[utoipa::path(
+    get, path = "/v1/auth", tag = "auth",
+    responses((status = 200, description = "How accounts sign in at this server", body = SignIn)),
+)]
+pub(crate) async fn sign_in<E: Engine, S: Shards>(State(api): State<Api<E, S>>) -> Json<SignIn> {
+    Json(SignIn { mode: api.tokens.mode().into() })
+}
 
 #[utoipa::path(
     post, path = "/v1/auth/signup", tag = "auth", request_body = SignupRequest,

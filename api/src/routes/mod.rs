@@ -68,7 +68,7 @@ const COMPRESSED_FROM_BYTES: u64 = 1_024;
 macro_rules! with_operations {
     ($rows:ident) => {
         $rows! {
-            auth::signup auth::login auth::refresh auth::logout
+            auth::sign_in auth::signup auth::login auth::refresh auth::logout
             users::me users::change_me users::by_username users::by_id
             devices::list devices::delete
             contacts::list contacts::put contacts::delete

@@ -13,6 +13,7 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 #[test]
 fn an_account_is_signed_up_and_in() {
     let mut world = World::new();
+    world.check(r#"GET /v1/auth => 200 {"mode":"own"}"#);
     world.check(r#"POST /v1/auth/signup {"username":"Bora","password":"correct horse"} => 201 {"user_id":"$bora","token":"$bora.token","expires_ms":1800003600000,"refresh_token":"*"}"#);
     world.check(r#"bora GET /v1/me => 200 {"user_id":"$bora","username":"bora","display_name":"bora","created_ms":1800000000000}"#);
     world.check(r#"POST /v1/auth/login {"username":"BORA","password":"correct horse"} => 200 {"user_id":"$bora","token":"$again.token"}"#);

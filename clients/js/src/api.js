@@ -40,9 +40,9 @@ export class Api {
     return this.request("POST", "/v1/auth/refresh", { refresh_token: refreshToken });
   }
 
-  /** @param {string} refreshToken @param {string} [token] */
+  /** Ends the login of a refresh token, or, where there is none, that of an access token. @param {string | undefined} refreshToken @param {string} [token] */
   logout(refreshToken, token) {
-    return this.request("POST", "/v1/auth/logout", { refresh_token: refreshToken }, { token });
+    return this.request("POST", "/v1/auth/logout", refreshToken === undefined ? undefined : { refresh_token: refreshToken }, { token });
   }
 
   me() {
