@@ -72,7 +72,7 @@ enum Command {
     /// Have a running node hand over, send its clients to other nodes, and end
     #[command(after_help = help::DRAIN_EXAMPLES)]
     Drain(DrainArgs),
-    /// Make, list and end the applications that may send notifications
+    /// Make, list and end applications: backends that send notifications, use the server API or have webhooks
     #[command(subcommand, after_help = help::APP_EXAMPLES)]
     App(AppCommand),
     /// Show how many notifications wait or were given up, try these again, and have users told something
