@@ -3,10 +3,11 @@
 //! Owns the refusals of requests that do not have it. Every body is read here, within its limit, its time and the
 //! memory that all bodies together may take (I11).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -25,6 +26,7 @@ use crate::apps::parse_key;
 use crate::counts::Bound;
 use crate::issuers::Verified;
 use crate::problem::Problem;
+use crate::proxy::ClientNetwork;
 use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
 use crate::token::{Claims, TokenError};
@@ -46,7 +48,9 @@ impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller<E, S> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api<E, S>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
-        let verified = api.tokens.verify(token, api.wall(), PATIENCE).await.map_err(|error| match error {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let client = peer.and_then(|peer| ClientNetwork::of(&api.config.trusted_proxies, peer, &parts.headers));
+        let verified = api.tokens.verify(token, client, api.wall(), PATIENCE).await.map_err(|error| match error {
             TokenError::Invalid => Problem::unauthenticated(error.to_string()),
             TokenError::Expired { .. } => Problem::new(ErrorCode::TokenExpired, error.to_string()),
             TokenError::Later { retry_after_ms } => {

@@ -64,7 +64,7 @@ pub use issuers::{
 pub use links::Links;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;
-pub use proxy::{Network, ParseNetworkError};
+pub use proxy::{ClientNetwork, Network, ParseNetworkError};
 pub use queues::{Queues, StoredQueues};
 pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;

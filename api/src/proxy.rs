@@ -14,6 +14,8 @@ use axum::http::header::FORWARDED;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::rate::network;
+
 /// An address, or all that begin with the same bits: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -75,6 +77,20 @@ pub(crate) fn client(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> 
             let (one, other) = (walk(trusted, peer, listed), walk(trusted, peer, elements));
             if one == other { one } else { peer }
         }
+    }
+}
+
+/// A client for limits by address: its IPv4 address, or of IPv6 its /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientNetwork(u64);
+
+impl ClientNetwork {
+    /// The client of a request that came from `peer`; none where that is a trusted proxy which does not say for whom it
+    /// speaks: what one of its clients does is not to count against all.
+    #[must_use]
+    pub fn of(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> Option<Self> {
+        let client = client(trusted, peer, headers);
+        (!is_trusted(trusted, client)).then(|| Self(network(client)))
     }
 }
 
@@ -306,6 +322,28 @@ mod tests {
         check("10.0.0.1", &[(F, "for=6.6.6.6"), (F, "for=1.1.1.1")], "1.1.1.1");
         check("10.0.0.1", &[(XFF, "1.1.1.1"), (F, "for=1.1.1.1")], "1.1.1.1");
         check("10.0.0.1", &[(XFF, "1.1.1.1"), (F, "for=6.6.6.6")], "10.0.0.1");
+    }
+
+    #[test]
+    fn limits_by_address_know_a_client_and_no_proxy() {
+        let of = |peer: &str, forwarded: &'static str| {
+            let mut headers = HeaderMap::new();
+            if !forwarded.is_empty() {
+                headers.append("x-forwarded-for", HeaderValue::from_static(forwarded));
+            }
+            ClientNetwork::of(&networks("10.0.0.0/8"), peer.parse().expect("an address"), &headers)
+        };
+        let check = |one: (&str, &'static str), other: (&str, &'static str), same: bool| {
+            let (first, second) = (of(one.0, one.1), of(other.0, other.1));
+            assert_eq!(first.is_some() && first == second, same, "{one:?} {other:?}");
+        };
+        check(("1.1.1.1", ""), ("1.1.1.1", "2.2.2.2"), true);
+        check(("10.0.0.1", "1.1.1.1"), ("1.1.1.1", ""), true);
+        check(("1.1.1.1", ""), ("1.1.1.2", ""), false);
+        check(("2001:db8::1", ""), ("2001:db8::2", ""), true);
+        check(("2001:db8::1", ""), ("2001:db8:0:1::1", ""), false);
+        check(("10.0.0.1", ""), ("10.0.0.1", ""), false);
+        check(("10.0.0.1", "10.0.0.2"), ("10.0.0.1", "10.0.0.2"), false);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fakes::issuer::{Conduct, Issuer, SigningKey};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+use support::plain::ask;
 use support::{Client, Gone, Node, PATIENCE, private_file, text};
 use tempfile::TempDir;
 
@@ -236,6 +239,43 @@ fn a_connect_proxy_says_whose_a_token_is() {
     service.set_conduct(Conduct::Serve);
     connect(&node, "opaque-new", "phone");
     assert_eq!(service.faults(), Vec::<String>::new(), "it is asked as the manual says");
+}
+
+/// A token that nobody knows, shown by a client of another address of loopback, over a WebSocket or to the API.
+fn ask_from(node: &Node, address: [u8; 4], token: &str, by_api: bool) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((address, 0)).into()).expect("all of 127.0.0.0/8 is this machine");
+    let to = if by_api { node.api.trim_start_matches("http://") } else { node.ws.trim_start_matches("ws://") };
+    let to: SocketAddr = to.parse().expect("an address");
+    socket.connect(&to.into()).expect("it listens");
+    let target = if by_api { "/v1/me" } else { "/connection/poll?device_id=d" };
+    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n");
+    ask(socket.into(), &head, "")
+}
+
+#[test]
+fn one_client_does_not_take_all_questions_to_a_connect_proxy() {
+    let service = Issuer::start().expect("it starts");
+    let proxy = format!("[proxy]\nurl = \"{}\"\nsecret_file = \"proxy.secret\"\ntimeout_ms = 10000\n", service.url());
+    let (_directory, node) = start(&proxy, "external");
+    service.set_conduct(Conduct::Hang);
+    let is_asked = |expected: u64| {
+        let until = Instant::now() + PATIENCE;
+        while service.requests() < expected {
+            assert!(Instant::now() < until, "{} questions, not {expected}", service.requests());
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(service.requests(), expected);
+    };
+    let mut open = Vec::new();
+    for number in 0..40 {
+        open.push(ask_from(&node, [127, 0, 0, 2], &format!("one-{number}"), number % 2 == 0));
+    }
+    is_asked(32);
+    open.push(ask_from(&node, [127, 0, 0, 3], "another-1", false));
+    open.push(ask_from(&node, [127, 0, 0, 3], "another-2", true));
+    is_asked(34);
 }
 
 #[test]

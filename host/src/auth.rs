@@ -6,7 +6,7 @@
 use std::future::Future;
 
 use chat::accounts::External;
-use router::Claims;
+use router::{Claims, ConnId};
 use schema::{DeviceId, UnixMs};
 
 /// Why a token is not accepted.
@@ -37,12 +37,17 @@ pub enum Verified {
 
 /// Verifies tokens.
 pub trait Authenticator: Send + Sync + 'static {
-    /// What the token says, if it is one that this server accepts and `now` is within its time.
+    /// What the token says that a connection shows, if it is one that this server accepts and `now` is within its time.
     ///
     /// Must not block, since it is polled where store operations are, and must end within a tenth of a second whoever is
     /// asked: a shard counts what takes longer as the store's slowness.
     ///
     /// # Errors
     /// Why it is not accepted.
-    fn verify(&self, token: &str, now: UnixMs) -> impl Future<Output = Result<Verified, TokenFault>> + Send;
+    fn verify(
+        &self,
+        token: &str,
+        conn: ConnId,
+        now: UnixMs,
+    ) -> impl Future<Output = Result<Verified, TokenFault>> + Send;
 }

@@ -11,7 +11,7 @@ use chat::devices::Connecting;
 use chat::inbox::InboxLimits;
 use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search, view};
 use kv::Engine;
-use router::{Ask, Claims, Identity, Pending, Question, Request, store};
+use router::{Ask, Claims, ConnId, Identity, Pending, Question, Request, store};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::{ErrorCode, Instant, Now, Owner, Refusal, UnixMs, View};
 
@@ -46,8 +46,8 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
             let asking = before.ask(channel, op, wall);
             Box::pin(async move { Done::said(pending.answer(asking.await.map_err(LayerError::into_refusal))) })
         }
-        Question::Authenticate(Ask { request: store::Authenticate { token }, pending }) => {
-            task(started, pending, async move { authenticate(&engine, &*auth, &token, wall).await })
+        Question::Authenticate(Ask { request: store::Authenticate { token, conn }, pending }) => {
+            task(started, pending, async move { authenticate(&engine, &*auth, (&token, conn), wall).await })
         }
         Question::History(Ask { request: store::History { user, request }, pending }) => {
             task(started, pending, async move { history::page(&engine, user, &request).await })
@@ -120,10 +120,10 @@ fn task<R: Request + 'static>(
 async fn authenticate<E: Engine, A: Authenticator>(
     engine: &E,
     auth: &A,
-    token: &str,
+    (token, conn): (&str, ConnId),
     wall: UnixMs,
 ) -> Result<Identity, LayerError> {
-    let verified = match auth.verify(token, wall).await {
+    let verified = match auth.verify(token, conn, wall).await {
         Ok(verified) => verified,
         Err(fault) => {
             tracing::debug!(%fault, "a token is not accepted");

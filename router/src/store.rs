@@ -16,6 +16,8 @@ use schema::{
     ChannelId, ChannelOp, Cursor, DeviceId, Epoch, OpReply, Position, Refusal, Ruling, Seq, Stamp, UnixMs, UserId,
 };
 
+use crate::io::ConnId;
+
 /// Waiters for the answers to one kind of question.
 pub trait Waits {
     /// The waiter: a part of the shard. Opaque outside of this crate.
@@ -182,6 +184,8 @@ impl fmt::Debug for Answered {
 pub struct Authenticate {
     /// The token's text.
     pub token: String,
+    /// Which connection shows it.
+    pub conn: ConnId,
 }
 
 /// Whose token it is.

@@ -23,3 +23,4 @@ pub use fault::Fault;
 pub use handshake::client::{Agreed, ClientHandshake, HandshakeError};
 pub use handshake::plain::{Answer, PlainRequest};
 pub use handshake::server::{HandshakeProgress, Refusal, Request, ServerHandshake};
+pub use tungstenite::http::HeaderMap;

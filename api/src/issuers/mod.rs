@@ -33,6 +33,7 @@ pub(crate) use jwt::{is_subject, picture};
 pub use refresh::{Fetch, Fetched, Fetching, Refreshing, start};
 pub use ring::RingFigures;
 
+use crate::proxy::ClientNetwork;
 use crate::token::{Claims, TokenError, TokenKey};
 
 /// Issuers whose tokens count.
@@ -116,17 +117,29 @@ impl Tokens {
         &self.0.issuers
     }
 
+    /// Whether a service is asked about tokens, so that clients' addresses are to be known.
+    #[must_use]
+    pub fn asks_a_service(&self) -> bool {
+        self.0.issuers.proxy().is_some()
+    }
+
     /// Figures of each issuer whose keys are fetched, by its name.
     pub fn figures(&self) -> impl Iterator<Item = (&str, RingFigures)> {
         self.0.issuers.rings().map(|(name, ring)| (name, ring.figures()))
     }
 
     /// Owner of a token. Where somebody else has to be asked, for at most so long; what is answered later is known when
-    /// the same token comes again.
+    /// the same token comes again. What is asked counts against the client that shows the token, where it is known.
     ///
     /// # Errors
     /// If it is not valid here, or no longer; [`TokenError::Later`] if that cannot be said now.
-    pub async fn verify(&self, token: &str, wall: UnixMs, patience: Duration) -> Result<Verified, TokenError> {
+    pub async fn verify(
+        &self,
+        token: &str,
+        client: Option<ClientNetwork>,
+        wall: UnixMs,
+        patience: Duration,
+    ) -> Result<Verified, TokenError> {
         if token.len() > TOKEN_BYTES_MAX as usize {
             return Err(TokenError::Invalid);
         }
@@ -138,7 +151,7 @@ impl Tokens {
             Some(issuer) => issuer.verify(token, wall).map(|(external, device)| Verified::External(external, device)),
             None => match self.0.issuers.proxy() {
                 Some(proxy) => proxy
-                    .verify(token, wall, patience)
+                    .verify(token, client, wall, patience)
                     .await
                     .map(|(external, device)| Verified::External(external, device)),
                 None => Err(TokenError::Invalid),

@@ -5,7 +5,7 @@
 //! [`refresh`](super::refresh) empties.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat::accounts::External;
@@ -18,6 +18,7 @@ use super::draw;
 use super::jwt::{is_subject, picture};
 use super::refresh::Fetched;
 use crate::names;
+use crate::proxy::ClientNetwork;
 use crate::token::TokenError;
 
 /// Time for which an answer is good at most: for so long a user may come again whom the service would not let in any more.
@@ -28,6 +29,9 @@ const REFUSED_MS: u64 = 5_000;
 const ANSWERS_MAX: usize = 16_384;
 /// Questions under way. A service that hangs holds no more.
 pub(super) const ASKED_MAX: usize = 256;
+/// The same of one client, by its address: an eighth, so that none that hangs on to its own keeps others from theirs. A
+/// network of many clients behind one address has hundreds of answers a second all the same.
+const OF_CLIENT_MAX: usize = 32;
 /// Time after which to come again while the service cannot be asked.
 const RETRY_MS: u32 = 1_000;
 
@@ -40,6 +44,8 @@ pub(super) struct Proxy {
     pub(super) timeout: Duration,
     /// By the tokens' hashes.
     answers: Mutex<HashMap<[u8; 32], Remembered>>,
+    /// Questions under way, by client.
+    clients: Clients,
     questions: mpsc::Sender<Question>,
     /// Taken once, by whoever carries them out.
     pub(super) asked: Mutex<Option<mpsc::Receiver<Question>>>,
@@ -60,6 +66,47 @@ pub(super) struct Question {
     /// Time that its asker waits.
     pub(super) patience: Duration,
     pub(super) reply: oneshot::Sender<Said>,
+    /// Held until it is answered.
+    pub(super) place: Option<Place>,
+}
+
+/// Questions under way, by client.
+#[derive(Debug, Clone, Default)]
+struct Clients(Arc<Mutex<HashMap<ClientNetwork, usize>>>);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Place {
+    client: ClientNetwork,
+    clients: Clients,
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClientNetwork, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more question of a client; none if it has as many as it may.
+    fn enter(&self, client: ClientNetwork) -> Option<Place> {
+        let mut counts = self.lock();
+        let count = counts.entry(client).or_default();
+        (*count < OF_CLIENT_MAX).then(|| {
+            *count += 1;
+            Place { client, clients: self.clone() }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.clients.lock();
+        if let Some(count) = counts.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.client);
+            }
+        }
+    }
 }
 
 /// Answer of the service about a token.
@@ -122,7 +169,8 @@ impl Proxy {
     pub(super) fn new(url: String, secret: String, namespace: String, timeout: Duration) -> Self {
         let (questions, asked) = mpsc::channel(ASKED_MAX);
         let asked = Mutex::new(Some(asked));
-        Self { url, secret: Secret(secret), namespace, timeout, answers: Mutex::default(), questions, asked }
+        let (answers, clients) = (Mutex::default(), Clients::default());
+        Self { url, secret: Secret(secret), namespace, timeout, answers, clients, questions, asked }
     }
 
     fn answers(&self) -> MutexGuard<'_, HashMap<[u8; 32], Remembered>> {
@@ -134,6 +182,7 @@ impl Proxy {
     pub(super) async fn verify(
         &self,
         token: &str,
+        client: Option<ClientNetwork>,
         wall: UnixMs,
         patience: Duration,
     ) -> Result<(External, Option<DeviceId>), TokenError> {
@@ -141,8 +190,12 @@ impl Proxy {
         let said = match self.remembered(token, wall) {
             Some(said) => said,
             None => {
+                let place = match client {
+                    Some(client) => Some(self.clients.enter(client).ok_or(later)?),
+                    None => None,
+                };
                 let (reply, answer) = oneshot::channel();
-                let question = Question { token: token.to_owned(), patience, reply };
+                let question = Question { token: token.to_owned(), patience, reply, place };
                 if self.questions.try_send(question).is_err() {
                     return Err(later);
                 }
@@ -211,6 +264,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::*;
 
     fn check(status: u16, body: &str, expected: &str) {
@@ -236,6 +291,36 @@ mod tests {
         check(403, r#"{"user":"ann","expires_ms":5}"#, "refused");
         check(500, r#"{"user":"ann","expires_ms":5}"#, "nothing");
         check(302, "", "nothing");
+    }
+
+    /// Questions of a client, `ADDRESS*N`, or answers to some of them, `-ADDRESS*N`; how many were taken.
+    #[test]
+    fn a_client_has_an_eighth_of_the_places() {
+        let check = |steps: &str, expected: &[usize]| {
+            let (clients, mut places) = (Clients::default(), HashMap::<_, Vec<Place>>::new());
+            let mut taken = Vec::new();
+            for step in steps.split(' ') {
+                let (address, times) = step.split_once('*').expect("how many");
+                let (times, ends) = (times.parse().expect("a number"), address.starts_with('-'));
+                let address = address.trim_start_matches('-').parse().expect("an address");
+                let client = ClientNetwork::of(&[], address, &HeaderMap::new()).expect("nobody is trusted");
+                let own = places.entry(client).or_default();
+                if ends {
+                    own.truncate(own.len() - times);
+                } else {
+                    let before = own.len();
+                    own.extend((0..times).filter_map(|_| clients.enter(client)));
+                    taken.push(own.len() - before);
+                }
+            }
+            assert_eq!(taken, expected, "{steps}");
+            drop(places);
+            assert!(clients.lock().is_empty(), "{steps}");
+        };
+        check("1.1.1.1*40 1.1.1.2*40", &[32, 32]);
+        check("1.1.1.1*40 -1.1.1.1*3 1.1.1.1*40", &[32, 3]);
+        check("1.1.1.1*10 -1.1.1.1*10 1.1.1.1*32 1.1.1.1*1", &[10, 32, 0]);
+        check("2001:db8::1*20 2001:db8::2*20 2001:db8:0:1::1*40", &[20, 12, 32]);
     }
 
     #[test]

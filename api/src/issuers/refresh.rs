@@ -154,7 +154,8 @@ async fn ask(proxy: Arc<Proxy>, fetch: Arc<dyn Fetch>, wall: fn() -> UnixMs) {
 
 /// Answers one question, in time for its asker; what the service says after that is remembered all the same.
 async fn answer(proxy: &Proxy, fetch: &dyn Fetch, question: Question, wall: fn() -> UnixMs) {
-    let Question { token, patience, reply } = question;
+    // Its client has the place until the service has answered, whether anybody still waits or not.
+    let Question { token, patience, reply, place: _place } = question;
     let asked = async {
         if let Some(said) = proxy.remembered(&token, wall()) {
             return said;

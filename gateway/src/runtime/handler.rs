@@ -15,6 +15,7 @@ use crate::peering::NewStream;
 use crate::telemetry::metrics::{Figures, Latency, Metrics, ShardLinks};
 use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Sockets};
 
+use super::clients::Clients;
 use super::clock::Clock;
 use super::mesh::NodeLinks;
 use super::streams::{Ring, Streams, stream};
@@ -31,6 +32,7 @@ pub(crate) struct ShardHandler<S> {
     clock: Clock,
     /// Whose pages may connect.
     origins: Arc<api::Origins>,
+    clients: Clients,
     origins_refused: u64,
     metrics: Arc<Metrics>,
     shard: u16,
@@ -40,13 +42,13 @@ impl<S: Engine> ShardHandler<S> {
     pub(crate) fn new(
         parts: ShardParts<S>,
         new_streams: Inbox<NewStream>,
-        origins: Arc<api::Origins>,
+        (origins, clients): (Arc<api::Origins>, Clients),
         metrics: Arc<Metrics>,
         shard: u16,
     ) -> Self {
         let clock = parts.clock;
         let (driver, streams) = (Driver::new(parts), Streams::default());
-        Self { driver, new_streams, streams, clock, origins, origins_refused: 0, metrics, shard }
+        Self { driver, new_streams, streams, clock, origins, clients, origins_refused: 0, metrics, shard }
     }
 
     /// Takes connections to other nodes over that have been made since the last turn.
@@ -97,15 +99,18 @@ fn own(conn: ConnId) -> router::ConnId {
 }
 
 impl<S: Engine> Handler for ShardHandler<S> {
-    fn on_request(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::Request) -> Decision {
+    fn on_request(&mut self, sockets: &mut Sockets, conn: ConnId, request: &wire::Request) -> Decision {
         if let Some(refusal) = self.refuse_origin(request.origin(), request.host()) {
             return Decision::Refuse(refusal);
         }
         match self.driver.requested(own(conn), request) {
-            Ok(Upgrade::Session { protocol, .. }) => Decision::Accept {
-                protocol: protocol.map(Cow::Borrowed),
-                endpoint: Endpoint::Handler { message_bytes_max: MESSAGE_BYTES_MAX },
-            },
+            Ok(Upgrade::Session { protocol, .. }) => {
+                self.clients.asked(own(conn), || sockets.peer(conn), request.headers());
+                Decision::Accept {
+                    protocol: protocol.map(Cow::Borrowed),
+                    endpoint: Endpoint::Handler { message_bytes_max: MESSAGE_BYTES_MAX },
+                }
+            }
             Ok(Upgrade::Echo { protocol }) => {
                 Decision::Accept { protocol, endpoint: Endpoint::Echo { message_bytes_max: ECHO_MESSAGE_BYTES_MAX } }
             }
@@ -113,12 +118,14 @@ impl<S: Engine> Handler for ShardHandler<S> {
         }
     }
 
-    fn on_plain(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::PlainRequest) -> Result<(), Vec<u8>> {
+    fn on_plain(&mut self, sockets: &mut Sockets, conn: ConnId, request: &wire::PlainRequest) -> Result<(), Vec<u8>> {
         let origin = request.header("origin");
         if let Some(refusal) = self.refuse_origin(origin, request.header("host").unwrap_or_default()) {
             return Err(refusal.to_bytes());
         }
-        self.driver.requested_plain(own(conn), request, origin)
+        self.driver.requested_plain(own(conn), request, origin)?;
+        self.clients.asked(own(conn), || sockets.peer(conn), request.headers());
+        Ok(())
     }
 
     fn on_open(&mut self, sockets: &mut Sockets, conn: ConnId) {
@@ -147,6 +154,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
         if self.streams.remove(conn) {
             self.driver.peer_closed(stream(conn));
         } else {
+            self.clients.gone(own(conn));
             self.driver.closed(own(conn));
         }
     }

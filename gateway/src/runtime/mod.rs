@@ -5,6 +5,7 @@
 //! `lifecycle`'s, which is told by [`ShardEnd`] why one cannot go on.
 
 mod before;
+mod clients;
 mod clock;
 mod commands;
 pub(crate) mod executor;

@@ -21,6 +21,7 @@ use crate::peering::{NEW_STREAMS_MAX, NewStream};
 use crate::telemetry::metrics::Metrics;
 use crate::uring::{self, DriverError, Inbox, Mailbox, Sleeper, Sockets, Waker};
 
+use super::clients::Clients;
 use super::clock::Clock;
 use super::executor;
 use super::handler::{ShardHandler, ShardParts};
@@ -148,22 +149,22 @@ impl<S: Engine> NodeParts<'_, S> {
             ends.push(Ends { listener, sleeper, waker, mail, new_streams });
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
-        let auth = Arc::new(Tokens::new(self.tokens.clone()));
         assert!(self.commander.wakers.set(wakers).is_ok(), "a node starts its shards once");
         let mut threads = Vec::new();
         for (shard, ends) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
+            let clients = Clients::new(self.tokens, &self.config.trusted_proxies);
             let host = host::Config {
                 me,
                 view: Arc::clone(self.view),
                 engine: self.engine.clone(),
-                auth: Arc::clone(&auth),
+                auth: Arc::new(Tokens::new(self.tokens.clone(), clients.clone())),
                 before: Arc::clone(self.before),
                 appender: self.appender(me),
                 ping_ms: 1_000 * u64::from(self.config.ping_seconds),
             };
             let processor = processors.as_ref().map(|processors| processors[usize::from(shard)]);
-            threads.push(self.start_shard(processor, share, ends, host, mailboxes.clone())?);
+            threads.push(self.start_shard(processor, share, ends, (host, clients), mailboxes.clone())?);
         }
         Ok(Started { mailboxes, streams, threads })
     }
@@ -178,7 +179,7 @@ impl<S: Engine> NodeParts<'_, S> {
         processor: Option<usize>,
         connections_max: usize,
         ends: Ends,
-        host: host::Config<S, Tokens>,
+        (host, clients): (host::Config<S, Tokens>, Clients),
         mailboxes: Vec<Mailbox<Mail>>,
     ) -> io::Result<JoinHandle<()>> {
         let ShardIndex(shard) = host.me.shard;
@@ -202,7 +203,7 @@ impl<S: Engine> NodeParts<'_, S> {
                     shards,
                     echo,
                 };
-                ShardHandler::new(parts, new_streams, origins, metrics, shard)
+                ShardHandler::new(parts, new_streams, (origins, clients), metrics, shard)
             };
             let error = executor::run(processor, uring::run(config, listener, sleeper, make_handler)).err();
             end(ShardEnd(shard, error));

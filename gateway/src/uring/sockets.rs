@@ -6,6 +6,7 @@
 //! handler's connection is the handler's to bound: it is told what drains.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -152,6 +153,12 @@ impl Sockets {
         conn.flags.paused = false;
         conn.heard_s = now_s;
         self.resumed.push_back(id);
+    }
+
+    /// The other end's address; none of a connection that is gone.
+    pub fn peer(&self, id: ConnId) -> Option<IpAddr> {
+        let address = socket2::SockRef::from(&self.conns.get(id)?.fd).peer_addr().ok()?;
+        address.as_socket().map(|address| address.ip())
     }
 
     /// Connections that this shard holds, those in a handshake or in the course of closing included.

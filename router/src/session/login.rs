@@ -82,7 +82,7 @@ impl Session {
     }
 
     fn authenticate(&self, token: String, bearer: Bearer, effects: &mut Effects) {
-        effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer });
+        effects.ask(Authenticate { token, conn: self.conn }, TokenWaiter { conn: self.conn, bearer });
     }
 
     /// The store has said whose token it is.

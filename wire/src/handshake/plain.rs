@@ -75,6 +75,11 @@ impl PlainRequest {
         self.target.query()
     }
 
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The first header of that name, in any case, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

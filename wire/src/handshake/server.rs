@@ -180,6 +180,11 @@ impl Request {
         self.raw.headers().get(name)?.to_str().ok()
     }
 
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.raw.headers()
+    }
+
     /// The bytes that accept: status 101, and the subprotocol if one was agreed on.
     ///
     /// # Panics
