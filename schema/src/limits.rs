@@ -182,6 +182,8 @@ pub const HOOKS_OF_APP_MAX: usize = 20;
 pub const HOOK_CHANNELS_MAX: usize = 100;
 /// Days for which what a webhook was told is kept, and after which one that takes nothing is paused.
 pub const HOOK_DAYS: u64 = 3;
+/// Events that may wait for one webhook; one for which more do, and become no fewer, is paused.
+pub const HOOK_BACKLOG_MAX: u64 = 1_000_000;
 /// Calls of one webhook that its log shows.
 pub const HOOK_CALLS_MAX: u16 = 1_000;
 /// Webhooks of a store that are asked before a message is stored: a channel's messages wait for each of them in turn.

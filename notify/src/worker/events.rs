@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Shared;
+use super::pause::Pause;
 
 /// Pause between two looks for events to tell. A look that finds nothing is two reads.
 const EVERY: Duration = Duration::from_secs(1);
@@ -30,23 +31,11 @@ const LINES_MAX: u32 = 500;
 const CALLS_MAX: usize = 20;
 /// Applications that are called at once.
 const AT_ONCE: usize = 64;
-/// The pause after the first call that was not taken, and the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
-
 /// What came of calling an application.
 struct Called {
     app: u64,
     /// If it did not take its events: since when the oldest waits, and why.
     refused: Option<(UnixMs, String)>,
-}
-
-/// An application that did not take a call.
-struct Pause {
-    /// How often in a row.
-    times: u32,
-    until: Instant,
-    waits: UnixMs,
 }
 
 /// Calls applications, for as long as the workers run.
@@ -77,7 +66,7 @@ pub(super) async fn call<E: Engine>(shared: Arc<Shared<E>>) {
         shared.parts.counts.events_wait(oldest_ms);
         let is_due = |app: &&App| {
             let pause = pauses.get(&app.id);
-            !called.contains(&app.id) && pause.is_none_or(|pause| pause.until <= Instant::now())
+            !called.contains(&app.id) && pause.is_none_or(Pause::is_over)
         };
         if let Some(worker) = &worker {
             let room = AT_ONCE - called.len();
@@ -116,17 +105,11 @@ fn note(pauses: &mut HashMap<u64, Pause>, Called { app, refused }: Called) {
         pauses.remove(&app);
         return;
     };
-    let times = pauses.get(&app).map_or(0, |pause| pause.times).saturating_add(1);
-    if times == 1 {
+    let pause = Pause::after(pauses.get(&app), waits, None);
+    if pause.times == 1 {
         tracing::warn!(app, why, "an application does not take its events, trying again");
     }
-    pauses.insert(app, Pause { times, until: Instant::now() + pause(times), waits });
-}
-
-/// How long an application is left alone that did not take so many calls in a row, give or take a fifth.
-fn pause(times: u32) -> Duration {
-    let doubled = PAUSE.saturating_mul(1 << times.saturating_sub(1).min(20)).min(PAUSE_MAX);
-    doubled.mul_f64(0.8 + 0.4 * fastrand::f64())
+    pauses.insert(app, pause);
 }
 
 /// Tells an application what there is to tell.
@@ -190,23 +173,4 @@ async fn call_once<E: Engine>(shared: &Shared<E>, worker: &Worker, app: &App) ->
         shared.parts.counts.events_told(events.len() as u64);
     }
     Ok(if *more && is_noted { Next::More } else { Next::Nothing })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_doubles_up_to_five_minutes() {
-        let check = |times, expected_ms: u64| {
-            let (least, most) = (expected_ms * 8 / 10, expected_ms * 12 / 10);
-            let found = u64::try_from(pause(times).as_millis()).expect("minutes");
-            assert!((least..=most).contains(&found), "{times}: {found}");
-        };
-        check(1, 1_000);
-        check(2, 2_000);
-        check(9, 256_000);
-        check(10, 300_000);
-        check(u32::MAX, 300_000);
-    }
 }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Shared;
+use super::pause::Pause;
 use crate::hook_body;
 
 /// Pause between two looks for something to tell, where there are hooks. A look is a read for each.
@@ -32,9 +33,6 @@ const LANES_OF_HOOK: usize = 16;
 const LANES: usize = 64;
 /// Calls of one lane that follow each other at once, before others have their turn.
 const CALLS_MAX: usize = 20;
-/// The pause after the first call that was not taken, and the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Calls of a hook that are refused in a row before only one lane at a time is told.
 const DOWN_TIMES: u32 = 3;
 /// Calls that a lane has refused in a row before its hook may be paused for what waits too long: some eight minutes.
@@ -63,24 +61,10 @@ struct Refused {
     retry_after: Option<Duration>,
 }
 
-/// A lane or a hook whose call was not taken.
-struct Pause {
-    /// How often in a row.
-    times: u32,
-    until: Instant,
-    waits: UnixMs,
-}
-
-impl Pause {
-    fn is_over(&self) -> bool {
-        self.until <= Instant::now()
-    }
-
-    /// The pause after one more.
-    fn after(before: Option<&Self>, refused: &Refused) -> Self {
-        let times = before.map_or(0, |pause| pause.times).saturating_add(1);
-        let wanted = refused.retry_after.unwrap_or_default().min(PAUSE_MAX);
-        Self { times, until: Instant::now() + pause(times).max(wanted), waits: refused.waits }
+impl Refused {
+    /// How long that leads to, after one before.
+    fn pause(&self, before: Option<&Pause>) -> Pause {
+        Pause::after(before, self.waits, self.retry_after)
     }
 }
 
@@ -127,12 +111,12 @@ impl Calling {
             }
             Came::Refused(refused) => refused,
         };
-        let whole = Pause::after(self.paused.as_ref(), refused);
+        let whole = refused.pause(self.paused.as_ref());
         if whole.times == 1 {
             tracing::warn!(hook, why = refused.why, "a webhook does not take its events, trying again");
         }
         self.paused = Some(whole);
-        let lane = Pause::after(self.lanes.get(&partition), refused);
+        let lane = refused.pause(self.lanes.get(&partition));
         let is_given_up = lane.times >= GIVEN_UP_TIMES && now.since_ms(lane.waits) >= HOOK_DAYS * 24 * 3_600_000;
         self.lanes.insert(partition, lane);
         is_given_up
@@ -142,12 +126,6 @@ impl Calling {
     fn waits(&self) -> Option<UnixMs> {
         self.lanes.values().map(|lane| lane.waits).min()
     }
-}
-
-/// How long a lane or a hook is left alone that did not take so many calls in a row, give or take a fifth.
-fn pause(times: u32) -> Duration {
-    let doubled = PAUSE.saturating_mul(1 << times.saturating_sub(1).min(20)).min(PAUSE_MAX);
-    doubled.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
 
 /// Calls webhooks, for as long as the workers run.
@@ -357,7 +335,7 @@ mod tests {
         let now = UnixMs(DAYS_MS);
         let over = |calling: &mut Calling| {
             for pause in calling.paused.iter_mut().chain(calling.lanes.values_mut()) {
-                pause.until = Instant::now();
+                pause.end();
             }
         };
         assert_eq!(calling.room(), LANES_OF_HOOK);
@@ -387,18 +365,5 @@ mod tests {
         assert!(calling.note(9, 1, &refused(UnixMs(0)), now), "it waits for days, and was refused ten times");
         assert_eq!(calling.waits(), Some(UnixMs(0)));
         assert!(!calling.note(9, 1, &refused(UnixMs(1)), now), "not so long");
-    }
-
-    #[test]
-    fn who_asks_to_be_left_alone_is_up_to_five_minutes() {
-        let check = |seconds, least: u64, most: u64| {
-            let retry_after = Some(Duration::from_secs(seconds));
-            let pause = Pause::after(None, &Refused { retry_after, ..refusal(UnixMs(0)) });
-            let found = pause.until.duration_since(Instant::now()).as_millis();
-            assert!((u128::from(least)..=u128::from(most)).contains(&found), "{seconds}: {found}");
-        };
-        check(0, 700, 1_200);
-        check(60, 59_000, 60_000);
-        check(3_600, 299_000, 300_000);
     }
 }

@@ -6,11 +6,14 @@
 //! ```text
 //! planner    items that are due become jobs        sender    jobs of one medium are leased, sent and ended
 //! events     applications are told of events      ways      by which provider, and whether now
-//! hooks      webhooks are told of chat
+//! hooks      webhooks are told of chat              pause     who did not take a call is left alone
+//! backlogs   webhooks for which too much waits
 //! ```
 
+mod backlogs;
 mod events;
 mod hooks;
+mod pause;
 mod planner;
 mod sender;
 mod ways;
@@ -207,6 +210,7 @@ async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     workers.spawn(planner::look(Arc::clone(&shared)));
     workers.spawn(events::call(Arc::clone(&shared)));
     workers.spawn(hooks::call(Arc::clone(&shared)));
+    workers.spawn(backlogs::bound(Arc::clone(&shared)));
     for medium in media {
         workers.spawn(sender::send(Arc::clone(&shared), medium));
     }
