@@ -2,7 +2,8 @@
 //!
 //! The store delays, answers out of order, reads at older versions and refuses for now; frames between shards are late
 //! or lost, and over two nodes views change twice, each shard hears of that and of lost links at some time, and frames of
-//! old views come late. Nothing may panic, and once it is quiet every session has been pushed exactly its inbox after its start
+//! old views come late. Applications are asked before messages are stored, about these channels or those, and think this or that of
+//! them. Nothing may panic, and once it is quiet every session has been pushed exactly its inbox after its start
 //! (I6), every command was answered once (I12), and nothing is left (I11).
 
 use proptest::prelude::*;
@@ -239,6 +240,17 @@ fn cluster_acts(world: &mut World, dice: &mut Dice, changes_left: &mut u32) {
     }
 }
 
+/// Applications want to be asked before messages are stored, or no more, or think otherwise of them from here on.
+fn applications_act(world: &mut World, dice: &mut Dice) {
+    let step = match dice.roll(8) {
+        0 => "apps are asked".to_owned(),
+        1 | 2 => format!("apps are asked of {}", dice.pick(&CHANNELS)),
+        3 => "apps are gone".to_owned(),
+        _ => format!("apps {}", dice.pick(&["allow", "allow", "change", "refuse", "wait"])),
+    };
+    world.step(&step);
+}
+
 /// Over two shards of one node, or over two nodes whose views change.
 fn run(choices: &[u32], is_cluster: bool) {
     let mut world = if is_cluster { World::cluster(2, 2) } else { World::new(2) };
@@ -262,8 +274,11 @@ fn run(choices: &[u32], is_cluster: bool) {
                 let ms = [1, 50, 500, 1_000, 4_000, 11_000][dice.roll(6)];
                 world.pass(ms);
             }
-            _ if dice.roll(4) == 0 => world.step(&format!("store forgets {}", dice.pick(&["a", "b", "c"]))),
-            _ => world.pass(0),
+            _ => match dice.roll(4) {
+                0 => world.step(&format!("store forgets {}", dice.pick(&["a", "b", "c"]))),
+                1 => applications_act(&mut world, &mut dice),
+                _ => world.pass(0),
+            },
         }
     }
     world.unaware.clear();
