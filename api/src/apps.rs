@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chat::hooks;
+use chat::hooks::{self, Backlog, Hook};
 use chat::notices::apps::{self, App, Scope};
 use chat::notices::events;
 use kv::Engine;
@@ -19,6 +19,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use crate::routes;
+use crate::routes::hooks::{ShownCall, ShownHook};
 use crate::state::entropy;
 
 /// The prefix of an application's key, by which it is told from other numbers.
@@ -111,8 +113,46 @@ pub trait Applications: Send + Sync + 'static {
     /// The reason.
     fn may_call(&self, url: &str) -> Result<(), String>;
 
+    /// The webhooks of one application, or of all, and how they fare.
+    fn hooks<'a>(&'a self, app: Option<&'a str>, wall: UnixMs) -> Answer<'a, Vec<HookState>>;
+
+    /// Pauses, resumes or ends a webhook, by its id. How it was last, of one that is ended.
+    fn change_hook<'a>(&'a self, hook: &'a str, change: HookChange, wall: UnixMs) -> Answer<'a, HookState>;
+
     /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate`, `/revoke` or `/events`.
     fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown>;
+}
+
+/// A webhook as operators see it.
+#[derive(Debug, Serialize)]
+pub struct HookState {
+    #[serde(flatten)]
+    hook: ShownHook,
+    /// Its application's key.
+    app: String,
+    app_name: String,
+    /// Events that it has not taken, counted up to [`WAITING_MAX`].
+    waiting: u64,
+    /// When the oldest of those happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_ms: Option<UnixMs>,
+    /// Its last call of the last three days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_call: Option<ShownCall>,
+}
+
+/// Events that are counted of those that wait for a hook: a look is to end soon, whatever waits.
+const WAITING_MAX: u64 = 10_000;
+
+/// What an operator wants done to a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookChange {
+    /// Nothing is told it until it is resumed.
+    Pause,
+    /// It is told again: what is still there, and a `hook.gap`.
+    Resume,
+    /// It is no more.
+    Delete,
 }
 
 /// A change that an operator asks for.
@@ -158,6 +198,14 @@ impl<E: Engine> Applications for StoredApplications<E> {
         })
     }
 
+    fn hooks<'a>(&'a self, app: Option<&'a str>, wall: UnixMs) -> Answer<'a, Vec<HookState>> {
+        Box::pin(async move { self.states(app, wall).await.map_err(Problem::into_refusal) })
+    }
+
+    fn change_hook<'a>(&'a self, hook: &'a str, change: HookChange, wall: UnixMs) -> Answer<'a, HookState> {
+        Box::pin(async move { self.hook_changed(hook, change, wall).await.map_err(Problem::into_refusal) })
+    }
+
     fn may_call(&self, url: &str) -> Result<(), String> {
         (self.may_call)(url)
     }
@@ -168,6 +216,53 @@ impl<E: Engine> Applications for StoredApplications<E> {
 }
 
 impl<E: Engine> StoredApplications<E> {
+    async fn states(&self, app: Option<&str>, wall: UnixMs) -> Result<Vec<HookState>, Problem> {
+        let app = app.map(id).transpose()?;
+        let apps = apps::list(&self.engine).await?;
+        if let Some(app) = app.filter(|app| apps.iter().all(|known| known.id != *app)) {
+            return Err(no_such(&key_text(app)));
+        }
+        let hooks = hooks::list(&self.engine).await?.into_iter();
+        let mut states = Vec::new();
+        for hook in hooks.filter(|hook| app.is_none_or(|app| hook.record.app == app)) {
+            states.push(self.state(hook, &apps, wall).await?);
+        }
+        Ok(states)
+    }
+
+    async fn state(&self, hook: Hook, apps: &[App], wall: UnixMs) -> Result<HookState, Problem> {
+        let Backlog { events, oldest_ms } = hooks::backlog(&self.engine, hook.id, WAITING_MAX).await?;
+        let calls = hooks::logged(&self.engine, hook.id, wall, 1).await?;
+        let app = hook.record.app;
+        let app_name = apps.iter().find(|known| known.id == app).map(|known| known.record.name.clone());
+        Ok(HookState {
+            app: key_text(app),
+            app_name: app_name.unwrap_or_default(),
+            waiting: events,
+            oldest_ms,
+            last_call: calls.into_iter().next().map(ShownCall::new),
+            hook: ShownHook::new(hook, None),
+        })
+    }
+
+    async fn hook_changed(&self, hook: &str, change: HookChange, wall: UnixMs) -> Result<HookState, Problem> {
+        let id = routes::hooks::id(hook)?;
+        let no_such = || routes::hooks::no_such(hook);
+        let found = hooks::get(&self.engine, id).await?.ok_or_else(no_such)?;
+        let app = found.record.app;
+        let apps = apps::list(&self.engine).await?;
+        let after = match change {
+            HookChange::Pause => hooks::pause_by_operator(&self.engine, id, wall).await?,
+            HookChange::Resume => hooks::resume(&self.engine, app, id, wall).await?,
+            HookChange::Delete => {
+                let state = self.state(found, &apps, wall).await?;
+                hooks::remove(&self.engine, app, id).await?;
+                return Ok(state);
+            }
+        };
+        self.state(after.ok_or_else(no_such)?, &apps, wall).await
+    }
+
     async fn changed(&self, wanted: Wanted<'_>, wall: UnixMs) -> Result<Shown, Problem> {
         match wanted {
             Wanted::Create(body) => self.create(body, wall).await,

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use fakes::{Fakes, Profile};
 use serde_json::{Value, json};
 use support::plain::call;
-use support::{Client, Node, client_msg_id, history, message, text};
+use support::{Client, Node, PATIENCE, client_msg_id, history, message, text};
+use tungstenite::Message;
 
 /// How long a hook has to answer here.
 const TIMEOUT_MS: u64 = 400;
@@ -159,7 +160,19 @@ fn an_application_allows_changes_and_refuses_on_every_way_in() {
         (200, &json!(125), &json!(5)),
         "{replies:?}"
     );
-    assert_eq!(rig.node.metric("rookery_before_asked_total{came=\"refused\"}"), 5);
+    let mut stomp = support::socket(&rig.node.ws, "v12.stomp", PATIENCE).expect("the node listens");
+    let mut say = |text: String| stomp.send(Message::text(text)).expect("the socket takes it");
+    say(format!("CONNECT\naccept-version:1.2\npasscode:{ann}\ndevice-id:stomp\n\n\0"));
+    let id = client_msg_id(9);
+    say(format!("SEND\ndestination:/channel/{channel}\nreceipt:r\nx-client-msg-id:{id}\n\nno by STOMP\0"));
+    let refused = loop {
+        let Message::Text(frame) = stomp.read().expect("an answer") else { continue };
+        if frame.starts_with("ERROR") {
+            break frame.to_string();
+        }
+    };
+    assert!(refused.contains("x-code:125\n") && refused.contains("be kind"), "{refused}");
+    assert_eq!(rig.node.metric("rookery_before_asked_total{came=\"refused\"}"), 6);
     let expected = ["no hook", "fix it, fixed", "fix this, fixed", "fix by HTTP, fixed", "fix by a call, fixed"];
     let expected: Vec<(u64, String)> = (1..).zip(expected.map(str::to_owned)).collect();
     assert_eq!(history(&mut other, &channel).into_iter().collect::<Vec<_>>(), expected);

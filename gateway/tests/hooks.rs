@@ -303,3 +303,52 @@ fn a_hook_to_a_private_address_is_refused() {
         assert_eq!((status, refused["code"].clone()), (400, json!(107)), "{url} {refused}");
     }
 }
+
+#[test]
+fn an_operator_sees_how_hooks_fare_and_pauses_resumes_and_ends_one() {
+    let rig = Rig::new();
+    let node = rig.start();
+    let (channel, [ann, _]) = node.two();
+    let basic = app(&node);
+    let (_, hook) = ask(&node, &basic, "POST", "/v1/hooks", &json!({"url": rig.url(), "events": ["message.sent"]}));
+    let id = text(&hook["id"]);
+    rig.fakes.expect_events_signed(&text(&hook["secret"]));
+    let hooks = |words: &[&str]| {
+        let mut command = support::rookery(&["app", "hooks"]);
+        let (code, said) =
+            support::said(command.args(words).args(["--internal", node.internal.trim_start_matches("http://")]));
+        assert_eq!(code, 0, "{words:?} {said}");
+        said
+    };
+    let state = || hooks(&[]).lines().nth(1).expect("a row").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let row = state();
+    assert_eq!(row[..7], [id.as_str(), "shop", "message.sent", "-", "0", "-", "-"], "{row:?}");
+    thread::sleep(Duration::from_millis(1_200));
+    rig.fakes.events.set_profile(Profile::Unavailable);
+    let mut client = node.connect(&ann, "phone");
+    client.send(&channel, &client_msg_id(1), "one");
+    assert!(
+        within(20, || state()[4..].starts_with(&["1".to_owned()]) && state().contains(&"503,".to_owned())),
+        "{:?}",
+        state()
+    );
+    assert!(hooks(&["--pause", &id]).ends_with("is paused\n"));
+    assert!(hooks(&[]).contains("paused: an operator has paused it"), "{}", hooks(&[]));
+    rig.fakes.events.set_profile(Profile::Ok);
+    // Nothing is written for it meanwhile, from a second later on.
+    thread::sleep(Duration::from_millis(1_200));
+    client.send(&channel, &client_msg_id(2), "two");
+    assert!(hooks(&["--resume", &id]).ends_with("is told again\n"));
+    thread::sleep(Duration::from_millis(1_200));
+    client.send(&channel, &client_msg_id(3), "three");
+    let bodies = || sent(&told(&rig.fakes.events).0, &channel).into_iter().map(|(_, body)| body).collect::<Vec<_>>();
+    assert!(within(20, || bodies() == ["one", "three"]), "{:?}", bodies());
+    assert!(within(5, || told(&rig.fakes.events).0.iter().any(|event| event["type"] == "hook.gap")));
+    let all: Value = serde_json::from_str(&hooks(&["--json"])).expect("JSON");
+    assert_eq!(all[0]["last_call"]["status"], 204, "{all}");
+    assert!(hooks(&[&text(&all[0]["app"])]).contains(&id));
+    assert!(hooks(&["--delete", &id]).ends_with("is ended\n"));
+    assert!(hooks(&[]).starts_with("no webhooks"), "{}", hooks(&[]));
+    let help = support::said(&mut support::rookery(&["app", "hooks", "--help"])).1;
+    assert!(help.contains("LAST CALL is the status of its answer"), "{help}");
+}

@@ -96,7 +96,8 @@ pub(crate) struct ShownHook {
     on_failure: Option<OnFailure>,
     /// Time at which it was made, in Unix milliseconds.
     created_ms: UnixMs,
-    /// Time at which it was paused, if it is: it did not take what it was told for 3 days.
+    /// Time at which it was paused, if it is: it did not take what it was told for 3 days, a million events waited, or an operator
+    /// wanted that.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused_ms: Option<UnixMs>,
     /// Why it is paused.
@@ -111,7 +112,7 @@ pub(crate) struct ShownHook {
 const CHANNEL_KINDS: [ChannelKind; 3] = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large];
 
 impl ShownHook {
-    fn new(Hook { id, record }: Hook, secret: Option<String>) -> Self {
+    pub(crate) fn new(Hook { id, record }: Hook, secret: Option<String>) -> Self {
         let HookRecord { app: _, url, secret: _, events, kinds, channels, created_ms, .. } = record;
         let HookRecord { paused_ms, waits_ms: _, why, before, before_ms, failure_refuses, .. } = record;
         let is_asked = before != 0;
@@ -177,7 +178,7 @@ pub(crate) struct ShownCall {
 }
 
 impl ShownCall {
-    fn new(call: HookCallRecord) -> Self {
+    pub(crate) fn new(call: HookCallRecord) -> Self {
         let HookCallRecord { at_ms, partition, events, status, took_ms, channel, why } = call;
         let channel_id = (channel.0 != 0).then_some(channel);
         Self { at_ms, events, lane: partition, channel_id, status, took_ms, error: why }
@@ -374,13 +375,13 @@ fn id_text(id: u64) -> String {
 }
 
 /// The hook that an id names.
-fn id(text: &str) -> Result<u64, Problem> {
+pub(crate) fn id(text: &str) -> Result<u64, Problem> {
     let digits = text.strip_prefix(ID_PREFIX).filter(|digits| digits.len() == 16);
     let is_plain = |digits: &&str| digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     let id = digits.filter(is_plain).and_then(|digits| u64::from_str_radix(digits, 16).ok());
     id.ok_or_else(|| no_such(text))
 }
 
-fn no_such(hook: &str) -> Problem {
-    Problem::new(ErrorCode::UnknownChannel, format!("the application has no hook {hook:?}"))
+pub(crate) fn no_such(hook: &str) -> Problem {
+    Problem::new(ErrorCode::UnknownChannel, format!("there is no hook {hook:?}, or it is another application's"))
 }

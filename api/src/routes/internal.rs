@@ -1,5 +1,5 @@
 //! Probes, metrics and administration: `/health/live`, `/health/ready`, `/metrics`, `/admin/nodes`, `/admin/drain`,
-//! `/admin/apps`, `/admin/notify`.
+//! `/admin/apps`, `/admin/hooks`, `/admin/notify`.
 //!
 //! Owns the answers' form. What they say is [`Node`](crate::Node)'s.
 
@@ -14,7 +14,7 @@ use axum::response::IntoResponse;
 use schema::{ErrorCode, Medium, NoticeId};
 use serde::{Deserialize, Serialize};
 
-use crate::apps::{Applications, Wanted};
+use crate::apps::{Applications, HookChange, Wanted};
 use crate::config::Node;
 use crate::extract::{UrlPath, UrlQuery};
 use crate::nodes::Nodes;
@@ -133,6 +133,59 @@ pub(crate) async fn call_app(
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     change_apps(&node, &headers, Wanted::Call(&key, &body)).await
+}
+
+/// Whose webhooks are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HooksQuery {
+    /// An application's key; all of them unless given.
+    app: Option<String>,
+}
+
+/// Webhooks and how they fare.
+pub(crate) async fn hooks(
+    State(node): State<Arc<dyn Node>>,
+    UrlQuery(HooksQuery { app }): UrlQuery<HooksQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(applications(&node)?.hooks(app.as_deref(), node.wall()).await?))
+}
+
+async fn change_hook(
+    node: &Arc<dyn Node>,
+    headers: &HeaderMap,
+    hook: &str,
+    change: HookChange,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    refuse_pages(headers)?;
+    Ok(Json(applications(node)?.change_hook(hook, change, node.wall()).await?))
+}
+
+/// Has a webhook told nothing until it is resumed.
+pub(crate) async fn pause_hook(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(hook): UrlPath<String>,
+) -> Result<impl IntoResponse, Problem> {
+    change_hook(&node, &headers, &hook, HookChange::Pause).await
+}
+
+/// Has a webhook told again.
+pub(crate) async fn resume_hook(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(hook): UrlPath<String>,
+) -> Result<impl IntoResponse, Problem> {
+    change_hook(&node, &headers, &hook, HookChange::Resume).await
+}
+
+/// Ends a webhook.
+pub(crate) async fn delete_hook(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(hook): UrlPath<String>,
+) -> Result<impl IntoResponse, Problem> {
+    change_hook(&node, &headers, &hook, HookChange::Delete).await
 }
 
 fn store_queues(node: &Arc<dyn Node>) -> Result<Arc<dyn Queues>, Problem> {

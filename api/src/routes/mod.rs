@@ -11,7 +11,7 @@ mod contacts;
 mod dev;
 mod devices;
 mod events;
-mod hooks;
+pub(crate) mod hooks;
 mod internal;
 mod links;
 mod members;
@@ -37,7 +37,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on, post};
+use axum::routing::{MethodFilter, delete, get, on, post};
 use kv::Engine;
 use schema::ErrorCode;
 use tower_http::CompressionLevel;
@@ -153,6 +153,10 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/admin/apps/{key}/rotate", post(internal::rotate_app))
         .route("/admin/apps/{key}/revoke", post(internal::revoke_app))
         .route("/admin/apps/{key}/events", post(internal::call_app))
+        .route("/admin/hooks", get(internal::hooks))
+        .route("/admin/hooks/{hook_id}", delete(internal::delete_hook))
+        .route("/admin/hooks/{hook_id}/pause", post(internal::pause_hook))
+        .route("/admin/hooks/{hook_id}/resume", post(internal::resume_hook))
         .route("/admin/notify", get(internal::queues))
         .route("/admin/notify/send", post(internal::send))
         .route("/admin/notify/notices/{notice_id}", get(internal::notice))

@@ -115,6 +115,49 @@ fn hooks_end_with_their_application() {
 }
 
 #[test]
+fn an_operator_sees_how_hooks_fare_pauses_resumes_and_ends_them() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));
+    let other = made(&world, &json!({"name": "other", "scopes": ["hooks"]}));
+    let (id, theirs) = (make(&mut world, &app), make(&mut world, &other));
+    let ids = |world: &World, query: &str| {
+        let (status, hooks) = admin(world, "GET", &format!("/admin/hooks{query}"), "");
+        assert_eq!(status, 200, "{hooks}");
+        let mut ids: Vec<String> = hooks.as_array().expect("a list").iter().map(|hook| text(&hook["id"])).collect();
+        ids.sort();
+        ids
+    };
+    let mut both = vec![id.clone(), theirs.clone()];
+    both.sort();
+    assert_eq!(ids(&world, ""), both);
+    assert_eq!(ids(&world, &format!("?app={}", app.0)), [id.as_str()]);
+    assert_eq!(admin(&world, "GET", "/admin/hooks?app=app_0000000000000000", "").0, 404);
+    let (_, shown) = admin(&world, "GET", &format!("/admin/hooks?app={}", app.0), "");
+    let hook = &shown[0];
+    assert_eq!(
+        (&hook["app"], &hook["app_name"], &hook["waiting"]),
+        (&json!(app.0), &json!("shop"), &json!(0)),
+        "{hook}"
+    );
+    assert!(hook["paused_ms"].is_null() && hook["secret"].is_null() && hook["last_call"].is_null(), "{hook}");
+    let change = |world: &World, method: &str, path: &str| admin(world, method, &format!("/admin/hooks/{path}"), "");
+    let (status, paused) = change(&world, "POST", &format!("{id}/pause"));
+    assert_eq!((status, &paused["paused_why"]), (200, &json!("an operator has paused it")), "{paused}");
+    let (_, seen) = asked(&mut world, &app, "GET", "/v1/hooks", "");
+    assert_eq!(seen["hooks"][0]["paused_why"], "an operator has paused it", "{seen}");
+    let (status, resumed) = change(&world, "POST", &format!("{id}/resume"));
+    // A `hook.gap` says what it may have missed.
+    assert_eq!((status, &resumed["paused_ms"], &resumed["waiting"]), (200, &Value::Null, &json!(1)), "{resumed}");
+    assert_eq!(change(&world, "DELETE", &theirs).0, 200);
+    assert_eq!(ids(&world, ""), [id.as_str()]);
+    for path in [theirs.as_str(), "hook_1"] {
+        assert_eq!(change(&world, "DELETE", path).0, 404, "{path}");
+        assert_eq!(change(&world, "POST", &format!("{path}/pause")).0, 404, "{path}");
+        assert_eq!(change(&world, "POST", &format!("{path}/resume")).0, 404, "{path}");
+    }
+}
+
+#[test]
 fn what_is_no_hook_is_refused_in_words() {
     let mut world = World::new();
     let app = made(&world, &json!({"name": "shop", "scopes": ["hooks"]}));

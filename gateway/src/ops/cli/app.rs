@@ -6,14 +6,23 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use schema::UnixMs;
+use schema::hook::HookKind;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ops::terminal::{print, table};
+use crate::runtime;
 
 use super::ask::asked;
+use super::help;
 use super::settings::Settings;
+
+/// Events that a node counts of those that wait for a webhook.
+const WAITING_MAX: u64 = 10_000;
+/// As many kinds of events as there are.
+const EVERY_EVENT: usize = HookKind::ALL.len() - 1;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AppCommand {
@@ -27,6 +36,9 @@ pub(super) enum AppCommand {
     Revoke(KeyArgs),
     /// Have an application called with what becomes of its notifications, or no more
     Events(EventsArgs),
+    /// Show applications' webhooks and how they fare, and pause, resume or end one
+    #[command(after_help = help::APP_HOOKS_EXAMPLES)]
+    Hooks(HooksArgs),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +98,31 @@ pub(super) struct EventsArgs {
     settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct HooksArgs {
+    /// The key of the application whose webhooks are shown, as `rookery app list` shows it; those of all unless given
+    key: Option<String>,
+
+    /// Tell this webhook nothing until it is resumed; what it is asked before a message is stored, it is asked on
+    #[arg(long, value_name = "HOOK", group = "change", conflicts_with = "key")]
+    pause: Option<String>,
+
+    /// Tell this webhook again: what is still there of before, and a hook.gap that says what may be missing
+    #[arg(long, value_name = "HOOK", group = "change", conflicts_with = "key")]
+    resume: Option<String>,
+
+    /// End this webhook: it is told and asked nothing any more, and what it was to be told is forgotten
+    #[arg(long, value_name = "HOOK", group = "change", conflicts_with = "key")]
+    delete: Option<String>,
+
+    /// Print the answer of the node as it is, JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
 pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
     match command {
         AppCommand::Create(CreateArgs { name, scopes, server, quota, settings }) => {
@@ -111,8 +148,26 @@ pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
             let app = asked(settings, "POST", &format!("/admin/apps/{key}/events"), &json!({"url": url}).to_string())?;
             print(&called(&app))?;
         }
+        AppCommand::Hooks(arguments) => hooks(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn hooks(HooksArgs { key, pause, resume, delete, json, settings }: &HooksArgs) -> anyhow::Result<()> {
+    let changes = [
+        (pause, "POST", "/pause", "is paused"),
+        (resume, "POST", "/resume", "is told again"),
+        (delete, "DELETE", "", "is ended"),
+    ];
+    for (hook, method, path, came) in changes {
+        let Some(hook) = hook else { continue };
+        let state = asked(settings, method, &format!("/admin/hooks/{hook}{path}"), "")?;
+        let told = || format!("{hook} of {} ({}) {came}\n", word(&state["app_name"]), word(&state["url"]));
+        return print(&if *json { format!("{state}\n") } else { told() });
+    }
+    let of = key.as_ref().map(|key| format!("?app={key}")).unwrap_or_default();
+    let hooks = asked(settings, "GET", &format!("/admin/hooks{of}"), "")?;
+    print(&if *json { format!("{hooks}\n") } else { hooks_listed(&hooks, runtime::wall()) })
 }
 
 /// A text, or nothing.
@@ -157,6 +212,62 @@ fn listed(apps: &Value) -> String {
         ]);
     }
     if rows.len() == 1 { "no applications; make one with `rookery app create NAME`\n".to_owned() } else { table(&rows) }
+}
+
+fn hooks_listed(hooks: &Value, now: UnixMs) -> String {
+    let mut rows =
+        vec![["HOOK", "APP", "TELLS", "ASKED", "WAITS", "SINCE", "LAST CALL", "STATE", "URL"].map(str::to_owned)];
+    for hook in hooks.as_array().into_iter().flatten() {
+        let words = |field: &str| {
+            let words: Vec<&str> = hook[field].as_array().into_iter().flatten().map(word).collect();
+            if words.is_empty() { "-".to_owned() } else { words.join(",") }
+        };
+        let waiting = hook["waiting"].as_u64().unwrap_or_default();
+        rows.push([
+            word(&hook["id"]).to_owned(),
+            word(&hook["app_name"]).to_owned(),
+            if hook["events"].as_array().is_some_and(|events| events.len() >= EVERY_EVENT) {
+                "*".to_owned()
+            } else {
+                words("events")
+            },
+            words("before"),
+            if waiting >= WAITING_MAX { format!("{waiting}+") } else { waiting.to_string() },
+            hook["oldest_ms"].as_u64().map_or_else(|| "-".to_owned(), |oldest| ago(now.since_ms(UnixMs(oldest)))),
+            last_call(&hook["last_call"], now),
+            match word(&hook["paused_why"]) {
+                "" => "told".to_owned(),
+                why => format!("paused: {why}"),
+            },
+            word(&hook["url"]).to_owned(),
+        ]);
+    }
+    if rows.len() == 1 {
+        "no webhooks; an application makes one with POST /v1/hooks\n".to_owned()
+    } else {
+        table(&rows)
+    }
+}
+
+/// What its last call came to, and when.
+fn last_call(call: &Value, now: UnixMs) -> String {
+    let Some(at) = call["at_ms"].as_u64() else { return "-".to_owned() };
+    let came = match (call["status"].as_u64().unwrap_or_default(), word(&call["error"])) {
+        (0, why) => why.to_owned(),
+        (status, _) => status.to_string(),
+    };
+    format!("{came}, {}", ago(now.since_ms(UnixMs(at))))
+}
+
+/// How long ago, in the largest unit of which it is at least two.
+fn ago(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 /// The day of a time.

@@ -67,11 +67,24 @@ Examples:
 It is stored when this ends, and told at once by a node with the role notify. Who has no contact of such a medium, or wants nothing of the
 category, is not told. What became of it: rookery notify show NOTICE.";
 
+pub(super) const APP_HOOKS_EXAMPLES: &str = "\
+Examples:
+  rookery app hooks
+  rookery app hooks app_00f3a1b2c3d4e5f6 --json
+  rookery app hooks --pause hook_00000000000000ff
+  rookery app hooks --resume hook_00000000000000ff
+
+WAITS is how many events it has not taken, counted up to 10000, SINCE when the oldest of them happened; both are about 0 of one
+that keeps up. LAST CALL is the status of its answer, or why there was none: look there first. TELLS is what it is told, ASKED
+what it is asked before that is stored. One that takes nothing for three days is paused by itself, as is one for which a million
+events wait; mend its server, then resume it. Applications do the same by /v1/hooks with their own key.";
+
 pub(super) const APP_EXAMPLES: &str = "\
 Examples:
   rookery app create shop --quota 100000
   rookery app list
   rookery app events app_00f3a1b2c3d4e5f6 --url https://shop.example.com/events
+  rookery app hooks
   rookery app rotate app_00f3a1b2c3d4e5f6      then give the backend the new secret, and rotate again
   curl -u KEY:SECRET http://127.0.0.1:8000/v1/notifications -H 'Content-Type: application/json' \\
       -d '{\"to\":[\"81265426874630144\"],\"category\":\"shipping\",\"title\":\"On its way\"}'

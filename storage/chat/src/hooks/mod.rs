@@ -26,6 +26,6 @@ pub use before::{to_ask, wants_before};
 pub use calls::{log, logged};
 pub(crate) use known::{Hooks, mark, partition_of_channel, put};
 pub use lanes::{LanePage, Told, ToldBody, due, note_told, page, rest};
-pub use registry::{Hook, create, list, of_app, pause, remove, remove_all, resume};
+pub use registry::{Hook, create, get, list, of_app, pause, pause_by_operator, remove, remove_all, resume};
 pub use replay::replay;
 pub use sweep::sweep;

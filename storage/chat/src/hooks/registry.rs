@@ -68,15 +68,23 @@ pub async fn list<E: Engine>(engine: &E) -> Result<Vec<Hook>, LayerError> {
     Ok(unreadable::readable(&page.rows, hook_of))
 }
 
+/// A hook, whosever it is.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn get<E: Engine>(engine: &E, id: u64) -> Result<Option<Hook>, LayerError> {
+    let key = keys::hook(id);
+    let row = read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?))?;
+    let record = unreadable::refuse_some(&key, row.as_ref(), HookRecord::decode)?;
+    Ok(record.map(|record| Hook { id, record }))
+}
+
 /// A hook, if it is this application's.
 ///
 /// # Errors
 /// The store's, and damage.
 pub async fn of_app<E: Engine>(engine: &E, app: u64, id: u64) -> Result<Option<Hook>, LayerError> {
-    let key = keys::hook(id);
-    let row = read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?))?;
-    let record = unreadable::refuse_some(&key, row.as_ref(), HookRecord::decode)?;
-    Ok(record.filter(|record| record.app == app).map(|record| Hook { id, record }))
+    Ok(get(engine, id).await?.filter(|hook| hook.record.app == app))
 }
 
 /// Ends an application's hook, and forgets all that it was to be told and was told. Whether there was one.
@@ -138,6 +146,21 @@ pub async fn pause<E: Engine>(
     commit!(engine, Begin::Fresh, |tx, _| {
         worker.prove(&tx).await?;
         put_pause(&mut tx, id, waits_ms, now, why).await
+    })
+}
+
+/// Pauses a hook because an operator wants that. The hook as it is then; `None` if there is no such one.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn pause_by_operator<E: Engine>(engine: &E, id: u64, now: UnixMs) -> Result<Option<Hook>, LayerError> {
+    let waits_ms = super::backlog(engine, id, 1).await?.oldest_ms.unwrap_or(now);
+    commit!(engine, Begin::Fresh, |tx, _| {
+        put_pause(&mut tx, id, waits_ms, now, "an operator has paused it").await?;
+        let key = keys::hook(id);
+        let row = tx.get(&key).await?;
+        let record = unreadable::refuse_some(&key, row.as_ref(), HookRecord::decode)?;
+        Ok(record.map(|record| Hook { id, record }))
     })
 }
 
