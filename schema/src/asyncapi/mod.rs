@@ -167,7 +167,7 @@ fn example(lines: &str, place: &str, key: &str) -> Option<Value> {
     all.find(|line| line.pointer(&format!("{place}{key}")).is_some())
 }
 
-/// What the node does with a command: its reply is the one of the same name, or an error.
+/// Operation of a command: its reply is the one of the same name, or an error.
 fn received(request: &Variant) -> Value {
     let mut received = operation("receive", request, &request.request());
     let replies = json!([in_channel(&request.reply()), in_channel("error")]);
