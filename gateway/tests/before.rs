@@ -178,8 +178,8 @@ fn an_application_allows_changes_and_refuses_on_every_way_in() {
     assert_eq!(history(&mut other, &channel).into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// A server that allows everything, and takes between 5 and 200 ms for it, each answer another time. Where it is.
-fn slow_server() -> String {
+/// A server that allows everything, and takes as long for each connection as that says, or closes it without an answer. Where it is.
+fn server(takes: fn(u64) -> Option<Duration>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -189,7 +189,8 @@ fn slow_server() -> String {
                 let mut head = [0; 16 * 1024];
                 // Its requests are small, and come at once.
                 let _ = stream.read(&mut head);
-                thread::sleep(Duration::from_millis(5 + number * 89 % 195));
+                let Some(takes) = takes(number) else { return };
+                thread::sleep(takes);
                 let body = r#"{"action":"allow"}"#;
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes());
@@ -202,7 +203,9 @@ fn slow_server() -> String {
 #[test]
 fn sends_of_one_session_stay_in_their_order_however_long_each_answer_takes() {
     let rig = Rig::new();
-    let url = slow_server();
+    // Between 5 and 200 ms, each answer another time; every tenth connection breaks, and is asked once more.
+    let takes = |number: u64| (number % 10 != 9).then(|| Duration::from_millis(5 + number * 89 % 195));
+    let url = server(takes);
     let (channel, [ann, bob]) = rig.node.two();
     let (mut client, mut other) = (rig.node.connect(&ann, "phone"), rig.node.connect(&bob, "phone"));
     rig.hook(&url, "refuse", &[]);

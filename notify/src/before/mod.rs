@@ -266,7 +266,15 @@ async fn call_all(mut asked: mpsc::UnboundedReceiver<Call>, caller: Arc<Caller>,
         tokio::spawn(async move {
             let (id, body) = asked.into_call();
             let target = (hook.record.url.as_str(), hook.record.secret.as_str());
-            let answer = timeout(within, caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall())).await;
+            let ask = |body| caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall());
+            // Once more without an answer: a server may close a connection that was kept just as it is asked.
+            let asking = async {
+                match ask(body.clone()).await {
+                    Ok(answer) => Ok(answer),
+                    Err(_) => ask(body).await,
+                }
+            };
+            let answer = timeout(within, asking).await;
             let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", within.as_millis())));
             // Whoever asked may have gone.
             let _ = reply.send(answer.and_then(|(status, body)| question::said(status, &body)));
