@@ -8,6 +8,7 @@
 //! decode        bytes in any pieces -> frames
 //! destination   what a destination names
 //! heartbeat     intervals and their deadlines
+//! rare          memory of what a session has now and then
 //! unacked       what a subscription was given and has not acknowledged
 //! subscription  one subscription, its place in a channel
 //! transaction   frames that wait for their COMMIT
@@ -18,6 +19,7 @@ mod decode;
 mod destination;
 mod frame;
 mod heartbeat;
+mod rare;
 mod session;
 mod subscription;
 mod transaction;

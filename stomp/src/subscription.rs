@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use schema::{Instant, Seq};
 
 use crate::destination::Destination;
+use crate::rare::{Idle, Rare};
 use crate::unacked::Unacked;
 
 /// Time after which a page that could not be read is asked for again, unless the server says another.
@@ -46,7 +47,11 @@ struct Opening {
 
 /// The way of the read mark of one subscription: one `mark` is under way at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct Marks(Rare<MarksWay>);
+
+/// What there is of it once something was acknowledged.
+#[derive(Debug, Default)]
+struct MarksWay {
     wanted: Seq,
     sent: Seq,
     is_under_way: bool,
@@ -55,6 +60,24 @@ pub(crate) struct Marks {
     /// Receipts of ACKs, each due when the mark is where it was to move.
     receipts: VecDeque<(Seq, String)>,
     receipt_bytes: usize,
+}
+
+impl Idle for MarksWay {
+    fn idle() -> &'static Self {
+        static IDLE: MarksWay = MarksWay {
+            wanted: Seq::ZERO,
+            sent: Seq::ZERO,
+            is_under_way: false,
+            again_at: None,
+            receipts: VecDeque::new(),
+            receipt_bytes: 0,
+        };
+        &IDLE
+    }
+
+    fn is_idle(&self) -> bool {
+        self.wanted == Seq::ZERO && self.receipts.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -260,7 +283,7 @@ impl Subscription {
             Step::Waiting(at) | Step::OpenAgain(at) => Some(at),
             Step::Opening | Step::Live | Step::Reading | Step::Full => None,
         };
-        page.into_iter().chain(self.marks.again_at).min()
+        page.into_iter().chain(self.marks.due()).min()
     }
 
     fn go_on(&mut self) -> Next {
@@ -284,57 +307,57 @@ impl Marks {
     /// The mark is to move to there. Returns the receipt if it is due at once.
     pub(crate) fn want(&mut self, seq: Option<Seq>, receipt: Option<String>) -> Option<String> {
         let seq = seq.unwrap_or(Seq::ZERO);
-        self.wanted = self.wanted.max(seq);
+        self.0.wanted = self.0.wanted.max(seq);
         let receipt = receipt?;
-        if seq <= self.sent && !self.is_under_way {
+        if seq <= self.0.sent && !self.0.is_under_way {
             return Some(receipt);
         }
-        self.receipt_bytes += receipt_bytes(&receipt);
-        self.receipts.push_back((seq, receipt));
+        self.0.receipt_bytes += receipt_bytes(&receipt);
+        self.0.receipts.push_back((seq, receipt));
         None
     }
 
     /// Memory of the receipts that wait.
     pub(crate) fn receipt_bytes(&self) -> usize {
-        self.receipt_bytes
+        self.0.receipt_bytes
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.again_at
+        self.0.again_at
     }
 
     /// The mark to be sent now, if one is.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Seq> {
-        let waits = self.again_at.is_some_and(|at| at > now);
-        if self.is_under_way || waits || self.wanted <= self.sent {
+        let waits = self.0.again_at.is_some_and(|at| at > now);
+        if self.0.is_under_way || waits || self.0.wanted <= self.0.sent {
             return None;
         }
-        self.again_at = None;
-        self.is_under_way = true;
-        self.sent = self.wanted;
-        Some(self.sent)
+        self.0.again_at = None;
+        self.0.is_under_way = true;
+        self.0.sent = self.0.wanted;
+        Some(self.0.sent)
     }
 
     /// The mark that was under way has moved. Returns the receipts that are due.
     pub(crate) fn moved(&mut self) -> Vec<String> {
-        self.is_under_way = false;
-        let due = self.receipts.iter().take_while(|(seq, _)| *seq <= self.sent).count();
-        let due: Vec<String> = self.receipts.drain(..due).map(|(_, receipt)| receipt).collect();
-        self.receipt_bytes -= due.iter().map(|receipt| receipt_bytes(receipt)).sum::<usize>();
+        self.0.is_under_way = false;
+        let due = self.0.receipts.iter().take_while(|(seq, _)| *seq <= self.0.sent).count();
+        let due: Vec<String> = self.0.receipts.drain(..due).map(|(_, receipt)| receipt).collect();
+        self.0.receipt_bytes -= due.iter().map(|receipt| receipt_bytes(receipt)).sum::<usize>();
         due
     }
 
     /// It could not be moved now.
     pub(crate) fn failed(&mut self, now: Instant, retry_after_ms: u32) {
-        self.is_under_way = false;
-        self.sent = Seq::ZERO;
+        self.0.is_under_way = false;
+        self.0.sent = Seq::ZERO;
         let ms = if retry_after_ms == 0 { AGAIN_MS } else { retry_after_ms.into() };
-        self.again_at = Some(now.plus_ms(ms));
+        self.0.again_at = Some(now.plus_ms(ms));
     }
 
     /// `true` if nothing is under way or wanted.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.is_under_way && self.wanted <= self.sent
+        !self.0.is_under_way && self.0.wanted <= self.0.sent
     }
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
+    pub(crate) const NONE: Self = Self { begun: BTreeMap::new(), frames: 0, bytes: 0 };
+
+    /// Whether none has begun.
+    pub(crate) fn are_none(&self) -> bool {
+        self.begun.is_empty()
+    }
+
     pub(crate) fn begin(&mut self, name: &str) -> Result<(), Refusal> {
         if self.begun.contains_key(name) {
             return Err(Refusal::new(ErrorCode::BadRequest, "the transaction has begun already"));

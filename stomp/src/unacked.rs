@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use schema::Seq;
 
+use crate::rare::{Idle, Rare};
+
 /// Messages that may wait for their ACK unless the client says otherwise.
-pub(crate) const WINDOW_DEFAULT: usize = 256;
+pub(crate) const WINDOW_DEFAULT: u16 = 256;
 /// And at the most.
-pub(crate) const WINDOW_MAX: usize = 1_000;
+pub(crate) const WINDOW_MAX: u16 = 1_000;
 
 /// Mode in which a subscription acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,15 +30,31 @@ pub(crate) enum AckMode {
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
     mode: AckMode,
-    window: usize,
+    window: u16,
+    given: Rare<Given>,
+}
+
+/// What there is of them once one was given.
+#[derive(Debug, Default)]
+struct Given {
     waiting: BTreeSet<Seq>,
-    /// The newest that was given.
     newest: Seq,
 }
 
+impl Idle for Given {
+    fn idle() -> &'static Self {
+        static IDLE: Given = Given { waiting: BTreeSet::new(), newest: Seq::ZERO };
+        &IDLE
+    }
+
+    fn is_idle(&self) -> bool {
+        self.newest == Seq::ZERO
+    }
+}
+
 impl Unacked {
-    pub(crate) fn new(mode: AckMode, window: usize) -> Self {
-        Self { mode, window, ..Self::default() }
+    pub(crate) fn new(mode: AckMode, window: u16) -> Self {
+        Self { mode, window, given: Rare::default() }
     }
 
     pub(crate) fn mode(&self) -> AckMode {
@@ -48,32 +66,32 @@ impl Unacked {
         match self.mode {
             AckMode::Auto => {}
             AckMode::Client | AckMode::Individual => {
-                self.waiting.insert(seq);
-                self.newest = self.newest.max(seq);
+                self.given.waiting.insert(seq);
+                self.given.newest = self.given.newest.max(seq);
             }
         }
     }
 
     /// `true` if no more is to be given.
     pub(crate) fn is_full(&self) -> bool {
-        self.mode != AckMode::Auto && self.waiting.len() >= self.window
+        self.mode != AckMode::Auto && self.given.waiting.len() >= self.window.into()
     }
 
     /// `true` if there is room again for a good deal.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() <= self.window / 2
+        self.given.waiting.len() <= usize::from(self.window / 2)
     }
 
     /// A message is acknowledged. Returns the largest seq up to which all that was given is.
     pub(crate) fn acked(&mut self, seq: Seq) -> Option<Seq> {
         match self.mode {
             AckMode::Auto => return None,
-            AckMode::Client => self.waiting = self.waiting.split_off(&Seq(seq.0.saturating_add(1))),
+            AckMode::Client => self.given.waiting = self.given.waiting.split_off(&Seq(seq.0.saturating_add(1))),
             AckMode::Individual => {
-                self.waiting.remove(&seq);
+                self.given.waiting.remove(&seq);
             }
         }
-        let all = self.waiting.first().map_or(self.newest, |first| Seq(first.0 - 1));
+        let all = self.given.waiting.first().map_or(self.given.newest, |first| Seq(first.0 - 1));
         (all > Seq::ZERO).then_some(all)
     }
 }

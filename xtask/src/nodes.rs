@@ -358,7 +358,7 @@ pub(crate) fn name(number: u16) -> String {
 }
 
 /// A file of random bytes that nobody else can read.
-fn secret(path: &Path) -> Result<()> {
+pub(crate) fn secret(path: &Path) -> Result<()> {
     let mut bytes = [0; 32];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     fs::write(path, bytes)?;

@@ -1,7 +1,9 @@
 //! `cargo xtask sessions`: bytes of a node for each idle session, by the way that it came: JSON, STOMP, an event stream.
 //!
-//! Owns the clients, which say as little as their protocol lets them, and the account. What the kernel holds for a socket is in
-//! no process and is not counted.
+//! Owns the clients, which say as little as their protocol lets them, and the account. The store is the stand-in, in a process of
+//! its own: the memory tables of an embedded one grow by megabytes. Accounts are made in a life of the node of its own: what
+//! hashing their passwords took goes back to the system later, and sessions would come to lie in it. What the kernel holds for
+//! a socket is in no process and is not counted.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -15,23 +17,25 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::nodes::{PATIENCE, Profile, Programs, Running, say};
+use crate::nodes::{PATIENCE, Profile, Programs, Running, say, secret};
 
 /// Devices of an account, as many as one may have.
 const DEVICES: u64 = 16;
+/// One of so many sessions comes first and is not counted: the first of a node also make what all share.
+const FIRST_OF: u64 = 5;
 /// How long a node has to come to rest.
 const REST: Duration = Duration::from_secs(3);
 
 /// How many, and which binary.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Sessions {
-    /// Sessions of each kind
-    #[arg(long, default_value_t = 4_000)]
+    /// Sessions of each kind, a fifth of which come first and are not counted
+    #[arg(long, default_value_t = 6_000)]
     sessions: u64,
     /// How programs are built
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
-    /// The node's binary, in place of building one
+    /// The node's binary, in place of building one; the stand-in is built in any case
     #[arg(long)]
     binary: Option<PathBuf>,
     /// First of three ports of loopback
@@ -52,51 +56,98 @@ enum Way {
 /// # Errors
 /// A node does not start, or refuses a session.
 pub(crate) fn run(options: &Sessions) -> Result<()> {
-    let binary = match &options.binary {
-        Some(binary) => binary.clone(),
-        None => Programs::build(&["gateway"], options.profile)?.path("rookery"),
-    };
-    let mut json_bytes = None;
-    for way in [Way::Json, Way::Stomp, Way::Events] {
-        let directory = std::env::temp_dir().join(format!("rookery-sessions-{}", std::process::id()));
-        fs::create_dir_all(directory.join("data"))?;
-        let measured = measure(options, &binary, &directory, way);
-        // What could not be removed is in a directory for temporary files.
-        let _ = fs::remove_dir_all(&directory);
-        let bytes = measured?;
-        let json_bytes = *json_bytes.get_or_insert(bytes);
-        say(&format!("{way:?}: {bytes:.0} bytes a session, {:.2} of JSON's", bytes / json_bytes));
-    }
-    Ok(())
+    let packages: &[&str] = if options.binary.is_some() { &["standin"] } else { &["standin", "gateway"] };
+    let programs = Programs::build(packages, options.profile)?;
+    let directory = std::env::temp_dir().join(format!("rookery-sessions-{}", std::process::id()));
+    fs::create_dir_all(directory.join("data"))?;
+    let measured = Place { options, programs, directory: &directory }.measure_all();
+    // What could not be removed is in a directory for temporary files.
+    let _ = fs::remove_dir_all(&directory);
+    measured
 }
 
-fn measure(options: &Sessions, binary: &Path, directory: &Path, way: Way) -> Result<f64> {
-    let at = |offset: u16| format!("127.0.0.1:{}", options.port + offset);
-    let (api, ws) = (format!("http://{}", at(0)), at(1));
-    let mut process = Command::new(binary);
-    process.args(["run", "--shards", "1", "--api", &at(0), "--ws", &at(1), "--internal", &at(2), "--log", "warn"]);
-    process.arg("--data").arg(directory.join("data")).stdout(Stdio::null());
-    let node = Running::start("rookery", &mut process, |line| say(&line))?;
+/// Where a node runs, one after the other.
+struct Place<'a> {
+    options: &'a Sessions,
+    programs: Programs,
+    directory: &'a Path,
+}
+
+impl Place<'_> {
+    fn address(&self, offset: u16) -> String {
+        format!("127.0.0.1:{}", self.options.port + offset)
+    }
+
+    fn measure_all(&self) -> Result<()> {
+        for name in ["cluster.secret", "token.key"] {
+            secret(&self.directory.join(name))?;
+        }
+        let cluster_file = self.directory.join("fdb.cluster");
+        let mut store = Command::new(self.programs.path("fdb-standin"));
+        store.args(["--listen", "127.0.0.1:0", "--cluster-file"]).arg(&cluster_file).stdout(Stdio::null());
+        let _store = Running::start("store", &mut store, |_| {})?;
+        wait(|| cluster_file.exists(), "the store is not ready")?;
+        let node = self.start()?;
+        let api = format!("http://{}", self.address(0));
+        let accounts = self.options.sessions.div_ceil(DEVICES);
+        let tokens = (0..accounts).map(|number| sign_up(&api, number)).collect::<Result<Vec<_>>>()?;
+        node.stop()?;
+        let mut json_bytes = None;
+        for way in [Way::Json, Way::Stomp, Way::Events] {
+            let bytes = self.measure(&tokens, way)?;
+            let json_bytes = *json_bytes.get_or_insert(bytes);
+            say(&format!("{way:?}: {bytes:.0} bytes a session, {:.2} of JSON's", bytes / json_bytes));
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Result<Running> {
+        let own = |name: &str| self.directory.join(name);
+        let binary = self.options.binary.clone().unwrap_or_else(|| self.programs.path("rookery"));
+        let mut node = Command::new(binary);
+        node.args(["run", "--node.name", "a", "--shards", "1", "--links", "127.0.0.1:0", "--log", "warn"]);
+        for (flag, offset) in [("--api", 0), ("--ws", 1), ("--internal", 2)] {
+            node.args([flag, &self.address(offset)]);
+        }
+        node.arg("--data").arg(own("data")).arg("--cluster.secret_file").arg(own("cluster.secret"));
+        node.arg("--auth.key_file").arg(own("token.key"));
+        node.args(["--store.engine", "foundationdb", "--store.cluster_file"]).arg(own("fdb.cluster"));
+        node.arg("--store.client_library").arg(self.programs.path("libfdb_c.so")).stdout(Stdio::null());
+        let node = Running::start("rookery", &mut node, |line| say(&line))?;
+        wait(|| TcpStream::connect(self.address(1)).is_ok(), "the node does not listen")?;
+        Ok(node)
+    }
+
+    /// Bytes of a session, in a life of the node of its own.
+    fn measure(&self, tokens: &[String], way: Way) -> Result<f64> {
+        let node = self.start()?;
+        let sessions = self.options.sessions;
+        let first = sessions.div_ceil(FIRST_OF);
+        let (mut open, mut before) = (Vec::new(), 0);
+        for number in 0..sessions {
+            if number == first {
+                thread::sleep(REST);
+                before = resident_bytes(node.pid())?;
+            }
+            let token = &tokens[usize::try_from(number / DEVICES).expect("an account")];
+            open.push(connect(&self.address(1), token, number % DEVICES, way)?);
+        }
+        thread::sleep(REST);
+        let bytes = resident_bytes(node.pid())?;
+        drop(open);
+        node.stop()?;
+        ensure!(bytes > before, "the node shrank from {before} to {bytes} bytes: take more sessions");
+        Ok((bytes - before) as f64 / (sessions - first) as f64)
+    }
+}
+
+fn wait(is: impl Fn() -> bool, otherwise: &'static str) -> Result<()> {
     let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(&ws).is_err() {
-        ensure!(Instant::now() < until, "the node does not listen");
+    while !is() {
+        ensure!(Instant::now() < until, otherwise);
         thread::sleep(Duration::from_millis(50));
     }
-    let accounts = options.sessions.div_ceil(DEVICES);
-    let tokens = (0..accounts).map(|number| sign_up(&api, number)).collect::<Result<Vec<_>>>()?;
-    // The first sessions of a node also make what all share.
-    let mut open = vec![connect(&ws, &tokens[0], 0, way)?];
-    thread::sleep(REST);
-    let before = resident_bytes(node.pid())?;
-    for number in 1..options.sessions {
-        let token = &tokens[usize::try_from(number / DEVICES).expect("an account")];
-        open.push(connect(&ws, token, number % DEVICES, way)?);
-    }
-    thread::sleep(REST);
-    let bytes = resident_bytes(node.pid())?.saturating_sub(before);
-    drop(open);
-    node.stop()?;
-    Ok(bytes as f64 / (options.sessions - 1) as f64)
+    Ok(())
 }
 
 /// Makes an account; its token.

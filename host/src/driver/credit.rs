@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 /// What was sent and has not left, in its order: its bytes, and those of the router's that have left once it has.
 #[derive(Debug, Default)]
 pub(super) struct Credit {
-    queued: VecDeque<(u32, u32)>,
+    /// None while nothing is, as of most connections most of the time.
+    #[expect(clippy::box_collection, reason = "an idle session has a pointer for it, and not four words")]
+    queued: Option<Box<VecDeque<(u32, u32)>>>,
     unsent_bytes: usize,
 }
 
@@ -15,7 +17,7 @@ impl Credit {
     /// So many bytes were sent for so many of the router's, or for none of them.
     pub(super) fn sent(&mut self, sent_bytes: usize, of_bytes: usize) {
         let narrow = |bytes| u32::try_from(bytes).expect("a frame is below 4 GB: messages are below 2 MB");
-        self.queued.push_back((narrow(sent_bytes), narrow(of_bytes)));
+        self.queued.get_or_insert_default().push_back((narrow(sent_bytes), narrow(of_bytes)));
         self.unsent_bytes += sent_bytes;
     }
 
@@ -27,7 +29,7 @@ impl Credit {
     /// So many more of the router's leave with what was sent last. They have left already if nothing is queued: returns
     /// whether something is.
     pub(super) fn join(&mut self, of_bytes: u32) -> bool {
-        self.queued.back_mut().is_some_and(|(_, of)| {
+        self.queued.as_mut().and_then(|queued| queued.back_mut()).is_some_and(|(_, of)| {
             *of += of_bytes;
             true
         })
@@ -36,7 +38,8 @@ impl Credit {
     /// So many bytes have left. Returns the router's among them.
     pub(super) fn left(&mut self, mut bytes: u32) -> u32 {
         let mut of_bytes = 0;
-        while let Some((sent, of)) = self.queued.front_mut() {
+        let Some(queued) = &mut self.queued else { return 0 };
+        while let Some((sent, of)) = queued.front_mut() {
             if bytes < *sent {
                 self.unsent_bytes -= bytes as usize;
                 // Its share, so that a long frame which leaves slowly is seen to leave.
@@ -48,10 +51,10 @@ impl Credit {
             bytes -= *sent;
             self.unsent_bytes -= *sent as usize;
             of_bytes += *of;
-            self.queued.pop_front();
+            queued.pop_front();
         }
         // An idle connection holds no memory for what a long page once had queued.
-        self.queued = VecDeque::new();
+        self.queued = None;
         of_bytes
     }
 }
@@ -71,7 +74,7 @@ mod tests {
                 unsent_bytes -= bytes as usize;
                 assert_eq!(credit.unsent_bytes(), unsent_bytes, "{bytes} of {sent:?}");
             }
-            assert!(credit.queued.is_empty(), "{:?} of {sent:?}", credit.queued);
+            assert!(credit.queued.is_none(), "{:?} of {sent:?}", credit.queued);
         };
         check(&[(30, 10)], &[(15, 5), (14, 4), (1, 1)]);
         check(&[(30, 10), (3, 0), (50, 30)], &[(40, 14), (43, 26)]);

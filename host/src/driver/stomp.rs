@@ -70,6 +70,8 @@ struct Speaker {
     reads_on: bool,
 }
 
+const _: () = assert!(size_of::<Speaker>() <= 256, "256 of the 1,024 bytes that an idle session may take");
+
 impl Speaker {
     /// Queues a frame of the translator.
     fn send(&mut self, bytes: &[u8]) -> StompOutput {

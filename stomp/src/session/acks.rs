@@ -50,7 +50,9 @@ impl Session {
             self.receipt(now, Some(&receipt), out);
         }
         self.mark(now, number, out);
-        self.left.retain(|(_, _, marks)| !marks.is_idle());
+        if !self.under_way.left.is_empty() {
+            self.under_way.left.retain(|(_, _, marks)| !marks.is_idle());
+        }
     }
 
     pub(super) fn mark_failed(&mut self, now: Now, number: u32, retry_after_ms: u32) {
@@ -60,7 +62,7 @@ impl Session {
     }
 
     pub(super) fn tick_left(&mut self, now: Now, out: &mut Outputs) {
-        let due = self.left.iter().filter(|(_, _, marks)| marks.due().is_some_and(|at| at <= now.mono));
+        let due = self.under_way.left.iter().filter(|(_, _, marks)| marks.due().is_some_and(|at| at <= now.mono));
         for number in due.map(|&(number, ..)| number).collect::<Vec<_>>() {
             self.mark(now, number, out);
         }
@@ -71,11 +73,11 @@ impl Session {
         if marks.is_idle() {
             return Ok(());
         }
-        if self.left.len() == LEFT_MAX {
+        if self.under_way.left.len() == LEFT_MAX {
             let message = format!("{LEFT_MAX} subscriptions that are over have read marks under way, the limit");
             return Err(Refusal::new(ErrorCode::LimitExceeded, message));
         }
-        self.left.push((number, channel_id, marks));
+        self.under_way.left.push((number, channel_id, marks));
         Ok(())
     }
 
@@ -84,8 +86,9 @@ impl Session {
         match self.subscriptions.iter_mut().find(|found| found.number == number) {
             Some(Subscription { destination: Destination::Channel(channel), marks, .. }) => Some((*channel, marks)),
             Some(_) => None,
+            None if self.under_way.left.is_empty() => None,
             None => {
-                let left = self.left.iter_mut().find(|(of, ..)| *of == number);
+                let left = self.under_way.left.iter_mut().find(|(of, ..)| *of == number);
                 left.map(|(_, channel, marks)| (*channel, marks))
             }
         }
@@ -94,8 +97,9 @@ impl Session {
     /// Refusal of one more receipt, if there is no room for it to wait for what it is the receipt of.
     pub(super) fn has_room_for_receipt(&self, receipt: Option<&str>) -> Result<(), Refusal> {
         let Some(receipt) = receipt else { return Ok(()) };
-        let of_marks = self.subscriptions.iter().map(|found| &found.marks).chain(self.left.iter().map(|(_, _, of)| of));
-        let bytes = of_marks.map(Marks::receipt_bytes).sum::<usize>() + self.watch.receipt_bytes();
+        let of_marks =
+            self.subscriptions.iter().map(|found| &found.marks).chain(self.under_way.left.iter().map(|(_, _, of)| of));
+        let bytes = of_marks.map(Marks::receipt_bytes).sum::<usize>() + self.under_way.watch.receipt_bytes();
         if bytes + receipt_bytes(receipt) > RECEIPTS_BYTES_MAX {
             let message = format!("receipts that wait have {RECEIPTS_BYTES_MAX} bytes, the limit");
             return Err(Refusal::new(ErrorCode::LimitExceeded, message));

@@ -20,6 +20,7 @@ use schema::{ChannelId, CloseCode, Command, ErrorCode, Instant, Now, Push, Refus
 use crate::decode::{Decoder, Fault};
 use crate::frame::{Frame, FrameWriter, Verb, Version};
 use crate::heartbeat::Heartbeats;
+use crate::rare::{Idle, Rare};
 use crate::subscription::{Marks, Subscription};
 use crate::transaction::Transactions;
 
@@ -58,6 +59,17 @@ pub struct Session {
     next_id: u32,
     subscriptions: Vec<Subscription>,
     next_subscription: u32,
+    under_way: Rare<UnderWay>,
+    message_ids: MessageIds,
+    /// Since when part of a frame waits for the rest.
+    amid_since: Option<Instant>,
+}
+
+const _: () = assert!(size_of::<Session>() <= 200, "200 of the 1,024 bytes that an idle session may take");
+
+/// What most sessions have nothing of, most of the time.
+#[derive(Debug, Default)]
+struct UnderWay {
     /// The ways of the read marks of subscriptions that are over, by their numbers.
     left: Vec<(u32, ChannelId, Marks)>,
     watch: Watch,
@@ -66,9 +78,27 @@ pub struct Session {
     sends: Sends,
     /// Receipts that wait until all that came before is done.
     barriers: VecDeque<Barrier>,
-    message_ids: MessageIds,
-    /// Since when part of a frame waits for the rest.
-    amid_since: Option<Instant>,
+}
+
+impl Idle for UnderWay {
+    fn idle() -> &'static Self {
+        static IDLE: UnderWay = UnderWay {
+            left: Vec::new(),
+            watch: Watch::NONE,
+            repeats: Repeats::NONE,
+            transactions: Transactions::NONE,
+            sends: Sends::NONE,
+            barriers: VecDeque::new(),
+        };
+        &IDLE
+    }
+
+    fn is_idle(&self) -> bool {
+        let Self { left, watch, repeats, transactions, sends, barriers } = self;
+        let waits = !left.is_empty() || watch.is_any() || repeats.are_any() || sends.are_any();
+        // The numbers of SENDs may begin anew once nobody knows an earlier one.
+        !waits && transactions.are_none() && barriers.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -132,12 +162,7 @@ impl Session {
             next_id: 1,
             subscriptions: Vec::new(),
             next_subscription: 1,
-            left: Vec::new(),
-            watch: Watch::default(),
-            repeats: Repeats::default(),
-            transactions: Transactions::default(),
-            sends: Sends::default(),
-            barriers: VecDeque::new(),
+            under_way: Rare::default(),
             message_ids: MessageIds::default(),
             amid_since: None,
         }
@@ -164,7 +189,7 @@ impl Session {
     /// Room for more of the client's messages. The driver reads the socket only while there is some.
     #[must_use]
     pub fn has_room(&self, reads_on: bool) -> bool {
-        self.sends.has_room(reads_on)
+        self.under_way.sends.has_room(reads_on)
     }
 
     /// Notice of the driver that the socket is read from now on, or is not.
@@ -195,6 +220,7 @@ impl Session {
             }
         }
         self.amid_since = self.decoder.is_amid_frame().then(|| self.amid_since.unwrap_or(now.mono));
+        self.under_way.settle();
     }
 
     /// One frame of the client.
@@ -208,19 +234,19 @@ impl Session {
             (Stage::Over, _) => Ok(()),
             (Stage::Live { .. }, Verb::Send | Verb::Ack | Verb::Nack) => {
                 match frame.header("transaction").map(str::to_owned) {
-                    Some(name) => self.transactions.keep(&name, frame),
+                    Some(name) => self.under_way.transactions.keep(&name, frame),
                     None => self.carry_out(now, &frame, out),
                 }
             }
             (Stage::Live { .. }, Verb::Subscribe) => self.subscribe(now, &frame, out),
             (Stage::Live { .. }, Verb::Unsubscribe) => self.unsubscribe(now, &frame, out),
             (Stage::Live { .. }, Verb::Begin) => {
-                required(&frame, "transaction").and_then(|name| self.transactions.begin(name)).map(|()| {
+                required(&frame, "transaction").and_then(|name| self.under_way.transactions.begin(name)).map(|()| {
                     self.receipt(now, receipt.as_deref(), out);
                 })
             }
             (Stage::Live { .. }, Verb::Abort) => {
-                required(&frame, "transaction").and_then(|name| self.transactions.end(name)).map(|_| {
+                required(&frame, "transaction").and_then(|name| self.under_way.transactions.end(name)).map(|_| {
                     self.receipt(now, receipt.as_deref(), out);
                 })
             }
@@ -250,7 +276,7 @@ impl Session {
     }
 
     fn commit(&mut self, now: Now, frame: &Frame, out: &mut Outputs) -> Result<(), Refusal> {
-        for kept in self.transactions.end(required(frame, "transaction")?)? {
+        for kept in self.under_way.transactions.end(required(frame, "transaction")?)? {
             if let Err(refusal) = self.carry_out(now, &kept, out) {
                 self.fail(now, &refusal.into(), kept.header("receipt").or(frame.header("receipt")), out);
                 return Ok(());
@@ -264,28 +290,29 @@ impl Session {
 
     /// A receipt once all that came before is done.
     fn barrier(&mut self, now: Now, receipt: Option<String>, leaves: bool, out: &mut Outputs) -> Result<(), Refusal> {
-        if self.barriers.len() == BARRIERS_MAX {
+        if self.under_way.barriers.len() == BARRIERS_MAX {
             let message = format!("{BARRIERS_MAX} receipts wait for what came before them, the limit");
             return Err(Refusal::new(ErrorCode::LimitExceeded, message));
         }
-        let (sends, requests) = (self.sends.last(), self.next_id - 1);
-        self.barriers.push_back(Barrier { sends, requests, receipt, leaves });
+        let (sends, requests) = (self.under_way.sends.last(), self.next_id - 1);
+        self.under_way.barriers.push_back(Barrier { sends, requests, receipt, leaves });
         self.settle(now, out);
         Ok(())
     }
 
     /// Answers what waited for earlier requests, once they are answered.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
-        while let Some(barrier) = self.barriers.front() {
+        while let Some(barrier) = self.under_way.barriers.front() {
             // What the server asks of the session itself is no request of the client's.
             let is_done = |pending: &Pending| matches!(pending, Pending::Repeated(of) if !of.holds_barriers());
             let requests = self.pending.range(..=barrier.requests).all(|(_, pending)| is_done(pending));
-            let marks = self.left.is_empty() && self.subscriptions.iter().all(|found| found.marks.is_idle());
-            let is_idle = requests && marks && self.watch.is_idle() && !self.repeats.hold_barriers();
-            if !is_idle || !self.sends.are_done(barrier.sends) {
+            let marks = self.under_way.left.is_empty() && self.subscriptions.iter().all(|found| found.marks.is_idle());
+            let is_idle =
+                requests && marks && self.under_way.watch.is_idle() && !self.under_way.repeats.hold_barriers();
+            if !is_idle || !self.under_way.sends.are_done(barrier.sends) {
                 return;
             }
-            let Barrier { receipt, leaves, .. } = self.barriers.pop_front().expect("there is a first");
+            let Barrier { receipt, leaves, .. } = self.under_way.barriers.pop_front().expect("there is a first");
             self.receipt(now, receipt.as_deref(), out);
             if leaves {
                 self.close(CloseCode::Normal, out);
@@ -310,6 +337,7 @@ impl Session {
             },
         }
         self.settle(now, out);
+        self.under_way.settle();
     }
 
     fn replied(&mut self, now: Now, pending: Pending, reply: Result<Reply, ErrorReply>, out: &mut Outputs) {
@@ -383,6 +411,7 @@ impl Session {
                 self.tick_subscriptions(now, out);
                 self.tick_left(now, out);
                 self.repeat(now, out);
+                self.under_way.settle();
                 if matches!(self.stage, Stage::Over) {
                     return;
                 }
@@ -407,13 +436,13 @@ impl Session {
             Stage::Connecting(login) => login.again_at,
             Stage::Live { held: Some(held) } => Some(held.1),
         };
-        let left = self.left.iter().filter_map(|(_, _, marks)| marks.due());
+        let left = self.under_way.left.iter().filter_map(|(_, _, marks)| marks.due());
         let subscriptions = self.subscriptions.iter().filter_map(Subscription::due).chain(left);
         let beats = [self.heartbeats.send_at(), self.heartbeats.lapse_at()].into_iter().flatten();
         let amid = self.amid_since.map(|since| since.plus_ms(FRAME_MS));
         own.into_iter()
-            .chain(self.sends.due())
-            .chain(self.repeats.due())
+            .chain(self.under_way.sends.due())
+            .chain(self.under_way.repeats.due())
             .chain(subscriptions)
             .chain(beats)
             .chain(amid)

@@ -51,6 +51,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub(super) const NONE: Self = Self { is_under_way: false, is_wanted: false, waiting: Vec::new() };
+
+    /// Whether one is under way, wanted or waited for.
+    pub(super) fn is_any(&self) -> bool {
+        self.is_under_way || self.is_wanted || !self.waiting.is_empty()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         !self.is_under_way
     }
@@ -71,6 +78,12 @@ impl Watch {
 pub(super) struct Repeats(Vec<(Instant, Box<Repeated>)>);
 
 impl Repeats {
+    pub(super) const NONE: Self = Self(Vec::new());
+
+    pub(super) fn are_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         self.0.iter().map(|&(at, _)| at).min()
     }
@@ -105,16 +118,16 @@ impl Session {
     /// Has the users of all subscriptions to presence watched, and answers a SUBSCRIBE of this number or an UNSUBSCRIBE then.
     pub(super) fn watch(&mut self, number: Option<u32>, receipt: Option<String>, out: &mut Outputs) {
         if number.is_some() || receipt.is_some() {
-            self.watch.waiting.push((number, receipt));
+            self.under_way.watch.waiting.push((number, receipt));
         }
-        self.watch.is_wanted = true;
+        self.under_way.watch.is_wanted = true;
         self.watch_next(out);
     }
 
     fn watch_next(&mut self, out: &mut Outputs) {
-        if !self.watch.is_under_way && self.watch.is_wanted {
-            let waiting = std::mem::take(&mut self.watch.waiting);
-            self.watch = Watch { is_under_way: true, ..Watch::default() };
+        if !self.under_way.watch.is_under_way && self.under_way.watch.is_wanted {
+            let waiting = std::mem::take(&mut self.under_way.watch.waiting);
+            self.under_way.watch = Watch { is_under_way: true, ..Watch::default() };
             self.ask_repeated(Repeated::new(Repeatable::Watch(waiting), None), out);
         }
     }
@@ -134,7 +147,7 @@ impl Session {
         self.receipt(now, repeated.receipt.as_deref(), out);
         match (repeated.what, reply) {
             (Repeatable::Watch(watchers), Reply::PresenceWatch { entries }) => {
-                self.watch.is_under_way = false;
+                self.under_way.watch.is_under_way = false;
                 for (_, receipt) in &watchers {
                     self.receipt(now, receipt.as_deref(), out);
                 }
@@ -163,18 +176,21 @@ impl Session {
             };
             return self.fail(now, error, receipt.as_deref(), out);
         }
-        if self.repeats.0.len() == REPEATS_MAX {
+        if self.under_way.repeats.0.len() == REPEATS_MAX {
             let message = format!("{REPEATS_MAX} requests are refused for now, the limit");
             let refusal = Refusal::new(ErrorCode::LimitExceeded, message);
             return self.fail(now, &refusal.into(), repeated.receipt.as_deref(), out);
         }
         let ms = if error.retry_after_ms == 0 { AGAIN_MS } else { error.retry_after_ms.into() };
-        self.repeats.0.push((now.mono.plus_ms(ms), repeated));
+        self.under_way.repeats.0.push((now.mono.plus_ms(ms), repeated));
     }
 
     /// Makes those again that are due.
     pub(super) fn repeat(&mut self, now: Now, out: &mut Outputs) {
-        let due = self.repeats.0.extract_if(.., |(at, _)| *at <= now.mono).collect::<Vec<_>>();
+        if !self.under_way.repeats.are_any() {
+            return;
+        }
+        let due = self.under_way.repeats.0.extract_if(.., |(at, _)| *at <= now.mono).collect::<Vec<_>>();
         for (_, mut repeated) in due {
             match &mut repeated.what {
                 // It was subscribed to again.
@@ -184,8 +200,8 @@ impl Session {
                     continue;
                 }
                 Repeatable::Watch(watchers) => {
-                    self.watch.is_wanted = false;
-                    watchers.append(&mut self.watch.waiting);
+                    self.under_way.watch.is_wanted = false;
+                    watchers.append(&mut self.under_way.watch.waiting);
                 }
                 Repeatable::Close(_) | Repeatable::Refresh(_) => {}
             }

@@ -63,6 +63,20 @@ impl Unsent {
 }
 
 impl Sends {
+    pub(super) const NONE: Self = Self {
+        next: 0,
+        in_flight: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        are_refused: false,
+        again_at: None,
+        bytes: 0,
+    };
+
+    /// Whether one is not durable yet, or was refused.
+    pub(super) fn are_any(&self) -> bool {
+        !self.in_flight.is_empty() || !self.waiting.is_empty() || self.are_refused || self.again_at.is_some()
+    }
+
     /// The number of the last SEND.
     pub(super) fn last(&self) -> u64 {
         self.next
@@ -153,13 +167,15 @@ impl Session {
                     kind: MessageKind::default(),
                 };
                 let unsent = Unsent { send, receipt, until: None };
-                self.sends.next += 1;
-                self.sends.bytes += unsent.bytes();
-                let number = self.sends.next;
-                if self.sends.waiting.is_empty() && self.sends.in_flight.len() < UNANSWERED_MAX as usize {
+                self.under_way.sends.next += 1;
+                self.under_way.sends.bytes += unsent.bytes();
+                let number = self.under_way.sends.next;
+                if self.under_way.sends.waiting.is_empty()
+                    && self.under_way.sends.in_flight.len() < UNANSWERED_MAX as usize
+                {
                     self.ask_send(number, unsent, out);
                 } else {
-                    self.sends.waiting.insert(number, unsent);
+                    self.under_way.sends.waiting.insert(number, unsent);
                 }
             }
             Destination::Refresh => {
@@ -174,7 +190,7 @@ impl Session {
     }
 
     fn ask_send(&mut self, number: u64, unsent: Unsent, out: &mut Outputs) {
-        self.sends.in_flight.insert(number);
+        self.under_way.sends.in_flight.insert(number);
         let command = Command::Send(unsent.send.clone());
         self.ask(command, Pending::Send(Box::new((number, unsent))), out);
     }
@@ -187,8 +203,8 @@ impl Session {
         (seq, sent_ms, duplicate): (Seq, UnixMs, bool),
         out: &mut Outputs,
     ) {
-        self.sends.answered(number);
-        self.sends.bytes -= unsent.bytes();
+        self.under_way.sends.answered(number);
+        self.under_way.sends.bytes -= unsent.bytes();
         if let Some(receipt) = &unsent.receipt {
             let writer = FrameWriter::new(self.version, Verb::Receipt)
                 .header("receipt-id", receipt)
@@ -210,30 +226,35 @@ impl Session {
         error: &ErrorReply,
         out: &mut Outputs,
     ) {
-        self.sends.answered(number);
+        self.under_way.sends.answered(number);
         let until = *unsent.until.get_or_insert(now.mono.plus_ms(SENT_AGAIN_MS));
         if !error.temporary || until <= now.mono {
             return self.fail(now, error, unsent.receipt.as_deref(), out);
         }
         let ms = if error.retry_after_ms == 0 { AGAIN_MS } else { error.retry_after_ms.into() };
-        self.sends.again_at = self.sends.again_at.max(Some(now.mono.plus_ms(ms)));
-        self.sends.waiting.insert(number, unsent);
-        self.sends.are_refused = true;
+        self.under_way.sends.again_at = self.under_way.sends.again_at.max(Some(now.mono.plus_ms(ms)));
+        self.under_way.sends.waiting.insert(number, unsent);
+        self.under_way.sends.are_refused = true;
         self.send_again(now, out);
     }
 
     /// Sends what waits. If some of it was refused, once all that is under way is answered: a message that is refused then
     /// goes before later ones.
     pub(super) fn send_again(&mut self, now: Now, out: &mut Outputs) {
-        let under_way = self.sends.in_flight.len();
-        if self.sends.are_refused && under_way > 0 || self.sends.again_at.is_some_and(|at| at > now.mono) {
+        if !self.under_way.sends.are_any() {
             return;
         }
-        self.sends.again_at = None;
-        let room = if self.sends.are_refused { AGAIN_AT_ONCE } else { UNANSWERED_MAX as usize - under_way };
+        let under_way = self.under_way.sends.in_flight.len();
+        if self.under_way.sends.are_refused && under_way > 0
+            || self.under_way.sends.again_at.is_some_and(|at| at > now.mono)
+        {
+            return;
+        }
+        self.under_way.sends.again_at = None;
+        let room = if self.under_way.sends.are_refused { AGAIN_AT_ONCE } else { UNANSWERED_MAX as usize - under_way };
         for _ in 0..room {
-            let Some((number, unsent)) = self.sends.waiting.pop_first() else {
-                (self.sends.waiting, self.sends.are_refused) = (BTreeMap::new(), false);
+            let Some((number, unsent)) = self.under_way.sends.waiting.pop_first() else {
+                (self.under_way.sends.waiting, self.under_way.sends.are_refused) = (BTreeMap::new(), false);
                 break;
             };
             self.ask_send(number, unsent, out);

@@ -44,10 +44,11 @@ impl Session {
             Some("all") => true,
             Some(_) => return Err(bad("x-events is messages or all".to_owned())),
         };
-        let window = parsed(frame, "x-prefetch")?.unwrap_or(WINDOW_DEFAULT);
-        if !(1..=WINDOW_MAX).contains(&window) {
-            return Err(bad(format!("x-prefetch is 1 to {WINDOW_MAX}")));
-        }
+        let window = match parsed::<usize>(frame, "x-prefetch")?.map(u16::try_from) {
+            None => WINDOW_DEFAULT,
+            Some(Ok(window @ 1..=WINDOW_MAX)) => window,
+            Some(_) => return Err(bad(format!("x-prefetch is 1 to {WINDOW_MAX}"))),
+        };
         let after = parsed(frame, "x-after-seq")?.map(Seq);
         let of_channel = matches!(destination, Destination::Channel(_));
         if !of_channel && (mode != AckMode::Auto || after.is_some()) {
@@ -128,7 +129,9 @@ impl Session {
             }
             self.leave_marks(number, channel_id, removed.marks)?;
         }
-        self.watch.left(number);
+        if self.under_way.watch.is_any() {
+            self.under_way.watch.left(number);
+        }
         let is_last = self.subscriptions.iter().all(|left| left.destination != destination);
         match destination {
             Destination::Channel(channel_id) if is_last => {

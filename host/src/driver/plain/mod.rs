@@ -39,7 +39,8 @@ const HALF_CLOSED_WAIT_MS: u64 = 2_000;
 /// All exchanges of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
-    held: BTreeMap<ConnId, Exchange>,
+    /// Boxed, since a map whose keys come in order has room for twice as many.
+    held: BTreeMap<ConnId, Box<Exchange>>,
     /// When a poll has waited long enough, or a body has taken too long.
     due: BTreeSet<(Instant, ConnId)>,
     /// Polls that have something to say, and say it at the end of the turn.
@@ -55,11 +56,13 @@ struct Exchange {
     kind: Kind,
 }
 
+const _: () = assert!(size_of::<Exchange>() <= 128, "128 of the 1,024 bytes that an idle session may take");
+
 #[derive(Debug)]
 enum Kind {
     Events(Events),
     Poll(Poll),
-    Call(Call),
+    Call(Box<Call>),
     /// It is answered, and its connection ends when that has been sent.
     Over,
 }
@@ -102,11 +105,11 @@ impl Exchanges {
                 }
                 self.body_bytes += body_bytes;
                 let due = now.mono.plus_ms(schema::limits::LOGIN_MS);
-                (Purpose::Call, Kind::Call(Call::new(connect, body_bytes, continues)), Some(due))
+                (Purpose::Call, Kind::Call(Box::new(Call::new(connect, body_bytes, continues))), Some(due))
             }
         };
         self.due.extend(due.map(|due| (due, conn)));
-        self.held.insert(conn, Exchange { answers, due, kind });
+        self.held.insert(conn, Box::new(Exchange { answers, due, kind }));
         Ok(purpose)
     }
 
