@@ -184,6 +184,29 @@ fn two_hundred_clients_that_vanish_leave_nothing_behind() {
 }
 
 #[test]
+fn readers_that_vanish_amid_a_long_frame_leave_nothing_to_the_next() {
+    let driver = Driver::start();
+    let sockets: Vec<_> = (0..8).map(|_| driver.connect("/handler")).collect();
+    for conn in sockets.iter().map(|_| driver.wait_for_open()).collect::<Vec<_>>() {
+        for _ in 0..80 {
+            driver.send(conn, vec![1; 99_000]);
+        }
+    }
+    // Until no more fits into the sockets, and of some frame a part.
+    sleep(Duration::from_millis(200));
+    for socket in &sockets {
+        let linger = socket2::SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO));
+        linger.expect("so that closing resets");
+    }
+    drop(sockets);
+    driver.wait_for_connections(0);
+    for len in [100, 99_000].repeat(8) {
+        let mut socket = driver.connect("/debug/echo");
+        echoes(&mut socket, ["x".repeat(len)]);
+    }
+}
+
+#[test]
 fn a_slow_reader_gets_everything_and_holds_no_more_than_it_was_handed() {
     let driver = Driver::start();
     let mut slow = driver.connect("/handler");

@@ -139,7 +139,7 @@ pub(super) struct Io {
 impl Io {
     /// Whether the connection can do without.
     pub(super) fn is_spent(&self) -> bool {
-        self.handshake.is_none() && self.outbox.is_empty() && self.unread.is_empty()
+        self.handshake.is_none() && self.outbox.is_spent() && self.unread.is_empty()
     }
 }
 

@@ -76,6 +76,11 @@ impl Outbox {
         self.pieces.is_empty()
     }
 
+    /// Whether it is as a new one: nothing is left of the connection that had it.
+    pub(super) fn is_spent(&self) -> bool {
+        self.pieces.is_empty() && self.in_flight == 0 && self.sent == 0 && self.bytes == 0
+    }
+
     /// Encodes one frame, copying its payload.
     pub(super) fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
         let counted = !opcode.is_control();
@@ -189,6 +194,10 @@ impl Outbox {
     /// Forgets what is not in flight, for a connection that takes nothing any more.
     pub(super) fn discard_waiting(&mut self) {
         self.pieces.truncate(self.in_flight);
+        if self.in_flight == 0 {
+            // Of a first piece that is forgotten too.
+            self.sent = 0;
+        }
         self.bytes = self.pieces.iter().map(|piece| piece.as_slice().len()).sum::<usize>().saturating_sub(self.sent);
     }
 }
@@ -198,7 +207,7 @@ mod tests {
     use super::*;
 
     /// Runs steps: `frame N` queues N counted bytes, `raw N` uncounted ones, `fly P` takes off in P pieces,
-    /// `sent N C` completes N bytes of which C are counted.
+    /// `sent N C` completes N bytes of which C are counted, `discard` forgets what waits.
     fn check(steps: &str) -> Outbox {
         let mut outbox = Outbox::default();
         for step in steps.split(", ") {
@@ -212,6 +221,7 @@ mod tests {
                     let pieces = if let Flight::Slice { .. } = flight { 1 } else { outbox.in_flight };
                     assert_eq!(pieces, number(1), "{step} of {steps}");
                 }
+                "discard" => outbox.discard_waiting(),
                 "sent" => assert_eq!(outbox.sent(number(1)), number(2), "{step} of {steps}"),
                 other => panic!("no step {other}"),
             }
@@ -256,11 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_went_amid_a_frame_leaves_nothing_to_the_next() {
+        assert!(check("frame 100000, fly 1, sent 58706 58706, discard").is_spent());
+        check("frame 100000, fly 1, sent 58706 58706, discard, raw 170, fly 1, sent 170 0");
+        check("frame 5000, frame 6000, fly 2, sent 5500 5500, discard, frame 6000, fly 1, sent 6000 6000");
+    }
+
+    #[test]
     fn discarding_keeps_what_is_in_flight() {
         let mut outbox = check("frame 2000, fly 1, sent 500 500, fly 1, frame 10");
         outbox.discard_waiting();
         assert_eq!((outbox.pieces.len(), outbox.bytes()), (1, 1500));
         assert_eq!(outbox.sent(1500), 1500);
-        assert!(outbox.is_empty());
+        assert!(outbox.is_spent());
     }
 }
