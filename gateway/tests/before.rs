@@ -59,8 +59,13 @@ impl Rig {
 
     /// A hook that is asked before both there is, about these channels. Its id.
     fn hook(&self, url: &str, on_failure: &str, channels: &[&str]) -> String {
+        self.hook_in(TIMEOUT_MS, url, on_failure, channels)
+    }
+
+    /// The same, with so long to answer.
+    fn hook_in(&self, timeout_ms: u64, url: &str, on_failure: &str, channels: &[&str]) -> String {
         let before = ["message.send", "message.edit"];
-        let body = json!({"url": url, "before": before, "timeout_ms": TIMEOUT_MS, "on_failure": on_failure, "channels": channels});
+        let body = json!({"url": url, "before": before, "timeout_ms": timeout_ms, "on_failure": on_failure, "channels": channels});
         let hook = self.ask("POST", "/v1/hooks", &body);
         if url == self.url() {
             self.fakes.expect_events_signed(&text(&hook["secret"]));
@@ -270,4 +275,49 @@ fn what_is_not_answered_is_decided_in_time_and_other_channels_do_not_notice() {
     assert!(word.starts_with('#') && took < Duration::from_secs(1), "{word} after {took:?}");
     assert!(rig.node.metric("rookery_before_asked_total{came=\"failed\"}") > 0);
     assert!(rig.node.metric("rookery_before_asked_total{came=\"left_alone\"}") > 0);
+}
+
+#[test]
+fn a_hook_that_hangs_leaves_the_next_its_time() {
+    let rig = Rig::new();
+    rig.fakes.answer_before(says);
+    let (channel, [ann, _]) = rig.node.two();
+    let mut client = rig.node.connect(&ann, "phone");
+    let hanging = rig.hook_in(5_000, &server(|_| Some(Duration::from_secs(30))), "allow", &[]);
+    rig.hook(&rig.url(), "allow", &[]);
+    let (word, took) = sent(&mut client, &channel, 1, "no way");
+    assert_eq!(word, "!125 be kind", "after {took:?}");
+    assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(7), "{took:?}");
+    rig.end(&hanging);
+    // The second has not failed for the first.
+    for id in 2..8 {
+        let (word, took) = sent(&mut client, &channel, id, "no way");
+        assert!(word == "!125 be kind" && took < Duration::from_secs(1), "{word} after {took:?}");
+    }
+}
+
+/// Requests that their clients give up leave no calls behind, and cost the hook nothing but what it was asked.
+#[test]
+fn questions_that_nobody_waits_for_end() {
+    let rig = Rig::new();
+    let (channel, [ann, _]) = rig.node.two();
+    rig.hook_in(5_000, &server(|_| Some(Duration::from_secs(30))), "refuse", &[]);
+    let host = rig.node.api.trim_start_matches("http://").to_owned();
+    let mut begun = Vec::new();
+    for id in 0..300 {
+        let body = json!({"client_msg_id": client_msg_id(id), "body": "hello"}).to_string();
+        let head =
+            format!("POST /v1/channels/{channel}/messages HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {ann}");
+        let head = format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let mut stream = std::net::TcpStream::connect(&host).expect("the node listens");
+        stream.write_all(head.as_bytes()).expect("it is taken");
+        begun.push(stream);
+        if begun.len() == 20 {
+            thread::sleep(Duration::from_millis(100));
+            begun.clear();
+        }
+    }
+    thread::sleep(Duration::from_millis(500));
+    let asked = |came: &str| rig.node.metric(&format!("rookery_before_asked_total{{came=\"{came}\"}}"));
+    assert_eq!((asked("full"), asked("failed")), (0, 0), "each gave its place back, and none failed");
 }

@@ -190,7 +190,7 @@ pub const HOOK_CALLS_MAX: u16 = 1_000;
 pub const HOOKS_BEFORE_MAX: usize = 4;
 /// How long such a hook may have to answer, in milliseconds, and how long it has unless it says so.
 pub const BEFORE_MS_MIN: u32 = 50;
-/// See [`BEFORE_MS_MIN`]. All that are asked of one message have so long together.
+/// See [`BEFORE_MS_MIN`]. All that are asked of one message have so long together, each its share where they want more.
 pub const BEFORE_MS_MAX: u32 = 5_000;
 /// See [`BEFORE_MS_MIN`].
 pub const BEFORE_MS_DEFAULT: u32 = 1_000;

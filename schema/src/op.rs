@@ -245,13 +245,19 @@ pub enum Ruling {
     Change(Arc<str>),
     /// It is refused (125), and why: at most 200 characters, for the user.
     Refuse(Arc<str>),
+    /// Nobody was asked, since its user was no member when that was looked at. If its user is one by now, it comes again
+    /// (114) and is asked about.
+    Unasked,
 }
 
 #[cfg(test)]
-crate::testing::any_variants! { Ruling { Change { (text) } Refuse { (text) } } }
+crate::testing::any_variants! { Ruling { Change { (text) } Refuse { (text) } Unasked {} } }
 
 fn ruling_bytes(ruling: Option<&Ruling>) -> usize {
-    ruling.map_or(0, |(Ruling::Change(text) | Ruling::Refuse(text))| text.len())
+    match ruling {
+        Some(Ruling::Change(text) | Ruling::Refuse(text)) => text.len(),
+        Some(Ruling::Unasked) | None => 0,
+    }
 }
 
 /// A channel to be made.

@@ -51,10 +51,10 @@ impl List {
         channel: ChannelId,
         kind: ChannelKind,
         op: BeforeKind,
-    ) -> impl Iterator<Item = (&Arc<Hook>, &Standing)> {
+    ) -> impl Iterator<Item = (&Arc<Hook>, &Arc<Standing>)> {
         let is_asked =
             move |hook: &Hook| hook.record.before & op.bit() != 0 && wants_before(&hook.record, channel, kind);
-        self.hooks.iter().filter(move |(hook, _)| is_asked(hook)).map(|(hook, standing)| (hook, &**standing))
+        self.hooks.iter().filter(move |(hook, _)| is_asked(hook)).map(|(hook, standing)| (hook, standing))
     }
 }
 

@@ -16,18 +16,18 @@ mod question;
 mod rest;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chat::LayerError;
-use chat::hooks::{self, Hook};
+use chat::hooks::{self, Hook, Look};
 use kv::Engine;
 use schema::hook::{BeforeKind, Concerns};
 use schema::limits::{BEFORE_MS_MAX, BEFORE_OF_HOOK_MAX};
 use schema::{ChannelId, ChannelOp, ErrorCode, Refusal, Ruling, UnixMs};
 use tokio::runtime;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::providers::Caller;
@@ -82,12 +82,41 @@ impl Default for Standing {
     }
 }
 
-/// A question on its way to the thread that calls.
+/// A question on its way to the thread that calls. It holds its place until that has an answer, or nobody waits for it.
 struct Call {
     hook: Arc<Hook>,
+    standing: Arc<Standing>,
+    place: OwnedSemaphorePermit,
     asked: Asked,
     within: Duration,
-    reply: oneshot::Sender<Result<Said, String>>,
+    reply: oneshot::Sender<Option<Said>>,
+}
+
+impl Standing {
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what its hook answered, or why it did not.
+    fn note(&self, hook: &Hook, answer: Result<&Said, &str>, counts: &Counts) {
+        let mut health = self.health();
+        health.rest.note(Instant::now(), answer.is_ok());
+        match answer {
+            Ok(_) => {
+                if health.said.take().is_some() {
+                    tracing::info!(hook = hook.id, "a webhook answers what it is asked again");
+                }
+            }
+            Err(why) => {
+                counts.note(Came::Failed);
+                if health.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                    health.said = Some(Instant::now());
+                    let refuses = hook.record.failure_refuses;
+                    tracing::warn!(hook = hook.id, why, refuses, "a webhook does not say what it thinks of messages");
+                }
+            }
+        }
+    }
 }
 
 /// See the module. Clones ask the same.
@@ -102,7 +131,7 @@ impl<E> Clone for Asker<E> {
 struct Inner<E> {
     engine: E,
     list: RwLock<Arc<List>>,
-    /// As many as there are places at hooks, so that it needs no bound of its own.
+    /// Each has a place at its hook until it ends, so that it needs no bound of its own.
     calls: mpsc::UnboundedSender<Call>,
     counts: Arc<Counts>,
 }
@@ -135,11 +164,12 @@ pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<(Asker<E>, Running)> {
     let (calls, asked) = mpsc::unbounded_channel();
     let list = Arc::new(List::new(hooks, &List::default()));
     tell(Arc::clone(list.concerns()));
+    let called = Arc::clone(&counts);
     let asker = Asker(Arc::new(Inner { engine, list: RwLock::new(list), calls, counts }));
     let reader = asker.clone();
     let thread = thread::Builder::new().name("before".to_owned()).spawn(move || {
         runtime.block_on(async {
-            tokio::spawn(call_all(asked, Arc::new(caller), wall));
+            tokio::spawn(call_all(asked, Arc::new(caller), called, wall));
             tokio::spawn(async move { reader.keep_fresh(tell).await });
             // An error says that the sender is gone: then it stops too.
             let _ = stopped.wait_for(|&stopped| stopped).await;
@@ -165,20 +195,32 @@ impl<E: Engine> Asker<E> {
         let Some(of) = BeforeKind::of_op(&op).filter(|_| list.concerns().has(channel, &op)) else {
             return Ok(Ok(None));
         };
-        let Some(kind) = hooks::to_ask(&self.0.engine, channel, &op).await? else { return Ok(Ok(None)) };
-        let until = Instant::now() + Duration::from_millis(BEFORE_MS_MAX.into());
+        let kind = match hooks::look(&self.0.engine, channel, &op).await? {
+            Look::Passes => return Ok(Ok(None)),
+            Look::NoMember => return Ok(Ok(Some(Ruling::Unasked))),
+            Look::Asks(kind) => kind,
+        };
+        let asked: Vec<_> = list.asked(channel, kind, of).collect();
+        let all_ms = asked.iter().map(|(hook, _)| u64::from(hook.record.before_ms)).sum();
         let mut changed = None;
-        for (hook, standing) in list.asked(channel, kind, of) {
+        for (hook, standing) in asked {
             let Ok(place) = Arc::clone(&standing.places).try_acquire_owned() else {
                 self.0.counts.note(Came::Full);
                 let message =
                     format!("{BEFORE_OF_HOOK_MAX} messages wait for an application's word, send it again later");
                 return Ok(Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)));
             };
-            let within = Duration::from_millis(hook.record.before_ms.into());
-            let within = within.min(until.saturating_duration_since(Instant::now()));
-            let came = self.ask_one(hook, standing, Asked::new((channel, kind), &op, wall), within).await;
-            drop(place);
+            let came = if standing.health().rest.may_ask(Instant::now()) {
+                let (hook, standing, asked) =
+                    (Arc::clone(hook), Arc::clone(standing), Asked::new((channel, kind), &op, wall));
+                let (within, (reply, answer)) = (time_of(hook.record.before_ms, all_ms), oneshot::channel());
+                // A node that stops answers nothing.
+                let _ = self.0.calls.send(Call { hook, standing, place, asked, within, reply });
+                answer.await.unwrap_or_default()
+            } else {
+                self.0.counts.note(Came::LeftAlone);
+                None
+            };
             match came {
                 Some(Said::Allow) => self.0.counts.note(Came::Allowed),
                 Some(Said::Change(body)) => {
@@ -195,40 +237,6 @@ impl<E: Engine> Asker<E> {
             }
         }
         Ok(Ok(changed))
-    }
-
-    /// What one hook says; `None` if it says nothing in time, or nothing that is understood, or is left alone.
-    async fn ask_one(&self, hook: &Arc<Hook>, standing: &Standing, asked: Asked, within: Duration) -> Option<Said> {
-        let health = || standing.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if !health().rest.may_ask(Instant::now()) {
-            self.0.counts.note(Came::LeftAlone);
-            return None;
-        }
-        let (reply, answer) = oneshot::channel();
-        let call = Call { hook: Arc::clone(hook), asked, within, reply };
-        let said = match self.0.calls.send(call) {
-            Ok(()) => answer.await.unwrap_or_else(|_| Err("the node stops".to_owned())),
-            Err(_) => Err("the node stops".to_owned()),
-        };
-        let mut health = health();
-        health.rest.note(Instant::now(), said.is_ok());
-        match said {
-            Ok(said) => {
-                if health.said.take().is_some() {
-                    tracing::info!(hook = hook.id, "a webhook answers what it is asked again");
-                }
-                Some(said)
-            }
-            Err(why) => {
-                self.0.counts.note(Came::Failed);
-                if health.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-                    health.said = Some(Instant::now());
-                    let refuses = hook.record.failure_refuses;
-                    tracing::warn!(hook = hook.id, why, refuses, "a webhook does not say what it thinks of messages");
-                }
-                None
-            }
-        }
     }
 
     fn list(&self) -> Arc<List> {
@@ -259,25 +267,68 @@ impl<E: Engine> Asker<E> {
     }
 }
 
+/// How long one hook has of what those that are asked about a message want together: its share, where that is more than they
+/// may have, so that one that takes all its time leaves the others theirs.
+fn time_of(before_ms: u32, all_ms: u64) -> Duration {
+    let most_ms = u64::from(BEFORE_MS_MAX);
+    let share_ms = u64::from(before_ms) * most_ms / all_ms.max(most_ms);
+    Duration::from_millis(share_ms.max(1))
+}
+
 /// Makes calls, each on its own.
-async fn call_all(mut asked: mpsc::UnboundedReceiver<Call>, caller: Arc<Caller>, wall: fn() -> UnixMs) {
-    while let Some(Call { hook, asked, within, reply }) = asked.recv().await {
-        let caller = Arc::clone(&caller);
+async fn call_all(
+    mut asked: mpsc::UnboundedReceiver<Call>,
+    caller: Arc<Caller>,
+    counts: Arc<Counts>,
+    wall: fn() -> UnixMs,
+) {
+    while let Some(Call { hook, standing, place, asked, within, mut reply }) = asked.recv().await {
+        let (caller, counts) = (Arc::clone(&caller), Arc::clone(&counts));
         tokio::spawn(async move {
-            let (id, body) = asked.into_call();
-            let target = (hook.record.url.as_str(), hook.record.secret.as_str());
-            let ask = |body| caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall());
-            // Once more without an answer: a server may close a connection that was kept just as it is asked.
-            let asking = async {
-                match ask(body.clone()).await {
-                    Ok(answer) => Ok(answer),
-                    Err(_) => ask(body).await,
-                }
+            let answer = tokio::select! {
+                answer = ask(&caller, &hook, asked, within, wall()) => answer,
+                () = reply.closed() => return standing.health().rest.withdraw(Instant::now()),
             };
-            let answer = timeout(within, asking).await;
-            let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", within.as_millis())));
-            // Whoever asked may have gone.
-            let _ = reply.send(answer.and_then(|(status, body)| question::said(status, &body)));
+            standing.note(&hook, answer.as_ref().map_err(String::as_str), &counts);
+            drop(place);
+            // Whoever asked may have gone just now.
+            let _ = reply.send(answer.ok());
         });
+    }
+}
+
+/// What a hook answers in its time.
+async fn ask(caller: &Caller, hook: &Hook, asked: Asked, within: Duration, wall: UnixMs) -> Result<Said, String> {
+    let (id, body) = asked.into_call();
+    let target = (hook.record.url.as_str(), hook.record.secret.as_str());
+    let ask = |body| caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall);
+    // Once more without an answer: a server may close a connection that was kept just as it is asked.
+    let asking = async {
+        match ask(body.clone()).await {
+            Ok(answer) => Ok(answer),
+            Err(_) => ask(body).await,
+        }
+    };
+    let answer = timeout(within, asking).await;
+    let (status, body) = answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", within.as_millis())))?;
+    question::said(status, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_that_want_more_than_there_is_have_a_share_each() {
+        let check = |wanted: &[u32], expected: &[u64]| {
+            let all_ms = wanted.iter().copied().map(u64::from).sum();
+            let found: Vec<u64> = wanted.iter().map(|&ms| time_of(ms, all_ms).as_millis() as u64).collect();
+            assert_eq!(found, expected, "{wanted:?}");
+        };
+        check(&[400], &[400]);
+        check(&[400, 4_600], &[400, 4_600]);
+        check(&[5_000, 5_000], &[2_500, 2_500]);
+        check(&[5_000, 400], &[4_629, 370]);
+        check(&[5_000; 64], &[78; 64]);
     }
 }

@@ -56,6 +56,13 @@ impl Rest {
         }
     }
 
+    /// Nobody waits for a question any more, which was not answered: another decides, if it was to.
+    pub(super) fn withdraw(&mut self, now: Instant) {
+        if let Self::Probed { lasted, .. } = *self {
+            *self = Self::LeftAlone { until: now, lasts: lasted };
+        }
+    }
+
     /// What came of a question.
     pub(super) fn note(&mut self, now: Instant, answered: bool) {
         let leave_alone = |lasts| Self::LeftAlone { until: now + lasts, lasts };
@@ -74,7 +81,7 @@ impl Rest {
 mod tests {
     use super::*;
 
-    /// `?` asks, `+` notes an answer and `-` a failure, each after so many seconds more; behind the arrow what was asked.
+    /// `?` asks, `+` notes an answer, `-` a failure and `w` that nobody waits any more, each after so many seconds more; behind the arrow what was asked.
     fn check(row: &str) {
         let (steps, expected) = row.split_once(" => ").expect("a row says what comes of it");
         let (mut rest, mut now, mut seen) = (Rest::default(), Instant::now(), String::new());
@@ -85,6 +92,7 @@ mod tests {
                 "?" => seen.push(if rest.may_ask(now) { 'y' } else { 'n' }),
                 "+" => rest.note(now, true),
                 "-" => rest.note(now, false),
+                "w" => rest.withdraw(now),
                 _ => panic!("{step:?} is no step"),
             }
         }
@@ -104,5 +112,11 @@ mod tests {
     fn it_is_left_alone_for_twice_as_long_each_time_up_to_a_quarter_of_a_minute() {
         check("- - - - - ?1 - ?1.9 ?0.1 - ?3.9 ?0.1 - ?8 - ?14.9 ?0.1 - ?15 => ynynyynyy");
         check("- - - - - ?1 ?9.9 ?0.1 => yny");
+    }
+
+    #[test]
+    fn a_question_that_nobody_waits_for_decides_nothing() {
+        check("- - - - w - ? ?1 => ny");
+        check("- - - - - ?1 w ? ? - ?1.9 ?0.1 => yynny");
     }
 }

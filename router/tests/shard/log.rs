@@ -248,6 +248,7 @@ fn judged(body: &Arc<str>, ruling: Option<Ruling>) -> Result<Arc<str>, Refusal> 
     match ruling {
         None => Ok(Arc::clone(body)),
         Some(Ruling::Change(text)) => Ok(text),
+        Some(Ruling::Unasked) => Err(Refusal::new(ErrorCode::Overloaded, "not asked")),
         Some(Ruling::Refuse(reason)) => Err(Refusal::new(ErrorCode::Rejected, &*reason)),
     }
 }

@@ -11529,7 +11529,8 @@ impl ::core::fmt::Debug for Event<'_> {
 pub enum RulingOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// What applications said of a text before it is stored: another one, or that there is to be none. One of the two.
+/// What applications said of a text before it is stored: another one, or that there is to be none; neither, where they were
+/// not asked since its user was no member.
 pub struct Ruling<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }

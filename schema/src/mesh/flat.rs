@@ -284,6 +284,7 @@ impl FlatTable for Ruling {
         let (changed, refused) = match self {
             Self::Change(body) => (body.put(builder), None),
             Self::Refuse(reason) => (None, reason.put(builder)),
+            Self::Unasked => (None, None),
         };
         fb::Ruling::create(builder, &fb::RulingArgs { changed, refused })
     }
@@ -294,7 +295,8 @@ impl<'a> Take<fb::Ruling<'a>> for Ruling {
         match (ruling.changed(), ruling.refused()) {
             (Some(body), None) => Ok(Self::Change(body.into())),
             (None, Some(reason)) => Ok(Self::Refuse(reason.into())),
-            (None, None) | (Some(_), Some(_)) => Err(Illegal::new("a ruling neither changes nor refuses, or both")),
+            (None, None) => Ok(Self::Unasked),
+            (Some(_), Some(_)) => Err(Illegal::new("a ruling both changes and refuses")),
         }
     }
 }

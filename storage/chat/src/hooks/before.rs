@@ -12,17 +12,23 @@ use crate::{LayerError, channels, read, recent, unreadable};
 use kv::join;
 use kv::transaction::{Engine, Transaction};
 
-/// The kind of the channel, if applications are to be asked about an operation: not about what has its first reply already, nor
-/// where its user is no member. The channel's home answers such as it would without them.
+/// What a look at an operation shows of whether applications are to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// They are not: it is nothing that is asked about, or has its first reply already.
+    Passes,
+    /// Its user is no member, or there is no such channel: the channel's home says so, unless that has changed by then.
+    NoMember,
+    /// They are, about a channel of this kind.
+    Asks(ChannelKind),
+}
+
+/// Whether applications are to be asked about an operation.
 ///
 /// # Errors
 /// The store's, and damage.
-pub async fn to_ask<E: Engine>(
-    engine: &E,
-    channel: ChannelId,
-    op: &ChannelOp,
-) -> Result<Option<ChannelKind>, LayerError> {
-    let Some((user, id)) = named(op) else { return Ok(None) };
+pub async fn look<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp) -> Result<Look, LayerError> {
+    let Some((user, id)) = named(op) else { return Ok(Look::Passes) };
     let keys = [DedupKey { channel, user, id }.to_key(), keys::channel(channel)];
     read!(engine, recent(engine), |tx| {
         let rows = async { tx.get_all(&keys).await.map_err(LayerError::from) };
@@ -34,11 +40,11 @@ pub async fn to_ask<E: Engine>(
             }
         };
         let (rows, is_member) = join::both(rows, is_member).await?;
-        if !is_member || rows[0].is_some() {
-            return Ok(None);
+        if rows[0].is_some() {
+            return Ok(Look::Passes);
         }
         let record = unreadable::refuse_some(&keys[1], rows[1].as_ref(), ChannelRecord::decode)?;
-        Ok(record.map(|record| record.kind))
+        Ok(record.filter(|_| is_member).map_or(Look::NoMember, |record| Look::Asks(record.kind)))
     })
 }
 

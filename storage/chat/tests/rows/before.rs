@@ -1,6 +1,6 @@
 //! What applications say before a message is stored: what the append makes of it, and which operations are worth a question.
 
-use chat::hooks;
+use chat::hooks::{self, Look};
 use futures_lite::future::block_on;
 use schema::ChannelOp;
 use schema::op::ChannelKind;
@@ -12,8 +12,8 @@ use crate::world::{World, faulty, parse, store};
 fn what_an_application_refuses_is_refused_and_what_it_changes_is_stored_so() {
     check("1 sends a judged no; 1 sends a", "125; #1");
     check("1 sends a judged as b; 2 sends c", "#1; #2");
-    check_inbox("1 sends a judged as b; 2 sends c judged no", 2, "g1=b");
-    check_inbox("1 sends a; 1 edits e=b of 1 judged as c; 1 edits f=d of 1 judged no", 2, "g1=a, g1 edited=c");
+    check_inbox("1 sends a judged as b; 2 sends c judged no", 2, "g#1=b");
+    check_inbox("1 sends a; 1 edits e=b of 1 judged as c; 1 edits f=d of 1 judged no", 2, "g#1=c, g#1 edited=c");
 }
 
 #[test]
@@ -33,19 +33,28 @@ fn what_the_channel_refuses_itself_it_refuses_as_ever() {
 }
 
 #[test]
-fn nobody_is_asked_about_what_is_stored_or_is_no_members() {
+fn nobody_is_asked_about_what_is_stored_and_who_is_no_member_comes_again() {
     let mut world = World::current(faulty(&store(), &[]));
     world.run("1 sends a, 1 edits e=b of 1, 2 removes 2");
-    let check = |step: &str, expected: Option<ChannelKind>| {
+    let check = |step: &str, expected: Look| {
         let (channel, op): (_, ChannelOp) = parse(step);
-        assert_eq!(block_on(hooks::to_ask(&world.engine, channel, &op)).expect("readable"), expected, "{step}");
+        assert_eq!(block_on(hooks::look(&world.engine, channel, &op)).expect("readable"), expected, "{step}");
     };
-    check("1 sends b", Some(ChannelKind::Group));
-    check("d.1 sends b", Some(ChannelKind::Direct));
-    check("1 edits f=b of 1", Some(ChannelKind::Group));
-    check("1 sends a", None);
-    check("1 edits e=b of 1", None);
-    check("2 sends b", None);
-    check("9 sends b", None);
-    check("1 deletes f of 1", None);
+    check("1 sends b", Look::Asks(ChannelKind::Group));
+    check("d.1 sends b", Look::Asks(ChannelKind::Direct));
+    check("1 edits f=b of 1", Look::Asks(ChannelKind::Group));
+    check("1 sends a", Look::Passes);
+    check("1 edits e=b of 1", Look::Passes);
+    check("2 sends b", Look::NoMember);
+    check("9 sends b", Look::NoMember);
+    check("1 deletes f of 1", Look::Passes);
+}
+
+#[test]
+fn who_became_a_member_after_the_look_comes_again_and_is_asked_about() {
+    check(
+        "9 sends a judged unasked; 1 sends a judged unasked; 1 sends a; 1 sends a judged unasked",
+        "102; 114; #1; #1 again",
+    );
+    check("1 sends a; 1 edits e=b of 1 judged unasked; 1 edits e=b of 1", "#1; 114; revision 1");
 }

@@ -483,10 +483,11 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
     })
 }
 
-/// What applications said: `no`, or `as TEXT`.
+/// What applications said: `no`, `as TEXT`, or `unasked`.
 fn ruling(said: &[&str]) -> Ruling {
     match said {
         ["no"] => Ruling::Refuse("be kind".into()),
+        ["unasked"] => Ruling::Unasked,
         ["as", text] => Ruling::Change((*text).into()),
         _ => panic!("{said:?}"),
     }

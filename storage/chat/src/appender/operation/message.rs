@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use schema::limits::BODY_BYTES_MAX;
 use schema::record::{BodyRecord, MessageRecord, TalliesRecord};
-use schema::{ChannelId, ErrorCode, Ruling, Seq};
+use schema::{ChannelId, ErrorCode, Refusal, Ruling, Seq};
 
-use crate::appender::draft::{Draft, Step, refuse};
+use crate::appender::draft::{Draft, Halt, Step, refuse};
 use crate::appender::members::Member;
 use crate::{keys, packed, unreadable};
+
+/// When to send again what nobody was asked about: by then the look before it sees who is a member.
+const UNASKED_RETRY_MS: u32 = 250;
 
 /// A message that a member may read, which may be deleted.
 pub(super) fn visible(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
@@ -44,8 +47,14 @@ pub(super) fn check_length(text: &str) -> Step<()> {
 /// The text that is stored of one that applications have judged, unless they refuse it. Asked after the first reply has been looked
 /// for, so that what is stored stays so whatever they say of a retry.
 pub(super) fn judged<'a>(body: &'a Arc<str>, ruling: Option<&'a Ruling>) -> Step<&'a Arc<str>> {
-    if let Some(Ruling::Refuse(reason)) = ruling {
-        return refuse(ErrorCode::Rejected, &**reason);
+    match ruling {
+        Some(Ruling::Refuse(reason)) => return refuse(ErrorCode::Rejected, &**reason),
+        Some(Ruling::Unasked) => {
+            // Its user became a member after that was looked at.
+            let refusal = Refusal::new(ErrorCode::Overloaded, "applications are to be asked about it, send it again");
+            return Err(Halt::Refused(refusal.after_ms(UNASKED_RETRY_MS)));
+        }
+        Some(Ruling::Change(_)) | None => {}
     }
     let text = stored_text(body, ruling);
     check_length(text)?;
@@ -56,7 +65,7 @@ pub(super) fn judged<'a>(body: &'a Arc<str>, ruling: Option<&'a Ruling>) -> Step
 pub(super) fn stored_text<'a>(body: &'a Arc<str>, ruling: Option<&'a Ruling>) -> &'a Arc<str> {
     match ruling {
         Some(Ruling::Change(text)) => text,
-        Some(Ruling::Refuse(_)) | None => body,
+        Some(Ruling::Refuse(_) | Ruling::Unasked) | None => body,
     }
 }
 
