@@ -316,7 +316,8 @@ fn heal(world: &mut World, is_lossy: bool) {
     for client in world.clients.values_mut() {
         client.reading = true;
     }
-    world.wait(if is_lossy { 25_000 } else { 1_000 });
+    // Each thing that was lost is asked for again within 10 s (I13), and one may wait for another.
+    world.wait(if is_lossy { 45_000 } else { 1_000 });
 }
 
 proptest! {
