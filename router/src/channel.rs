@@ -18,7 +18,7 @@ use crate::counters::Counter;
 use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::index::Indexer;
-use crate::order::SendOrder;
+use crate::order::{Arrival, SendOrder};
 use crate::room::{Place, Room};
 use crate::seen::Seen;
 use crate::store::{Answer, Apply, Index, waiters};
@@ -43,12 +43,20 @@ pub(crate) struct Asked {
     pub(crate) attempt: u32,
 }
 
+/// A send in its line.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    line: Line,
+    id: ClientMsgId,
+    arrival: Arrival,
+}
+
 /// An operation that the store has, and who wants its answer.
 #[derive(Debug)]
 pub struct Admitted {
     place: Place,
     asker: Asked,
-    send: Option<(Line, ClientMsgId)>,
+    send: Option<Sent>,
     /// The channel, if it has another text after this.
     writes: Option<ChannelId>,
 }
@@ -91,17 +99,20 @@ impl Channels {
         behind: Option<u64>,
         effects: &mut Effects,
     ) {
-        let send = op.sends().map(|(from, id)| ((channel, from), id));
+        let arrival = effects.arrival();
+        let mut send = op.sends().map(|(from, id)| Sent { line: (channel, from), id, arrival });
         // What holds for all comes first: a sender who is told to send two messages again would be refused again.
         if let Err((counter, refusal)) = self.check_room(effects) {
             effects.count(counter);
             self.answer(asker, send, Err(refusal), effects);
             return;
         }
-        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(effects.now.mono, line, *id));
-        if let Err(refusal) = ordered {
-            // The line stays as it is: only what closed it opens it.
-            return reply_to(asker, Err(refusal), effects);
+        if let Some(Sent { line, id, arrival }) = &mut send {
+            match self.order.pass(effects.now.mono, line, *id, *arrival) {
+                Ok(first) => *arrival = first,
+                // The line stays as it is: only what closed it opens it.
+                Err(refusal) => return reply_to(asker, Err(refusal), effects),
+            }
         }
         // Nothing is lost on the way from this very shard.
         if send.is_some() && asker.by != effects.placement.me {
@@ -139,19 +150,13 @@ impl Channels {
     }
 
     /// Tells the asker. A send that may be repeated closes its line until it is (rule 7).
-    fn answer(
-        &mut self,
-        asker: Asked,
-        send: Option<(Line, ClientMsgId)>,
-        reply: Result<OpReply, Refusal>,
-        effects: &mut Effects,
-    ) {
-        if let (Some((line, id)), Err(refusal)) = (send, &reply)
+    fn answer(&mut self, asker: Asked, send: Option<Sent>, reply: Result<OpReply, Refusal>, effects: &mut Effects) {
+        if let (Some(Sent { line, id, arrival }), Err(refusal)) = (send, &reply)
             && refusal.code.is_temporary()
         {
             self.seen.forget(asker.by, asker.ticket);
             if effects.placement.owns(Partition::of_channel(line.0)) {
-                self.order.refused(effects.now.mono, line, id);
+                self.order.refused(effects.now.mono, line, id, arrival);
             }
         }
         reply_to(asker, reply, effects);

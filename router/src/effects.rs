@@ -11,6 +11,7 @@ use wire::SharedFrame;
 
 use crate::counters::{Counter, Counters};
 use crate::io::{ConnId, Output};
+use crate::order::Arrival;
 use crate::placement::Placement;
 use crate::store::{Question, Request};
 
@@ -24,6 +25,7 @@ pub(crate) struct Effects {
     questions: VecDeque<Question>,
     /// Questions without an answer.
     open: u64,
+    last_arrival: Arrival,
     pub(crate) counters: Counters,
 }
 
@@ -36,6 +38,7 @@ impl Effects {
             local: VecDeque::new(),
             questions: VecDeque::new(),
             open: 0,
+            last_arrival: Arrival::default(),
             counters: Counters::default(),
         }
     }
@@ -43,6 +46,12 @@ impl Effects {
     /// Counts a refusal, an omission or a fault.
     pub(crate) fn count(&mut self, counter: Counter) {
         self.counters.count(counter);
+    }
+
+    /// The number of what came just now.
+    pub(crate) fn arrival(&mut self) -> Arrival {
+        self.last_arrival.0 += 1;
+        self.last_arrival
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, frame: SharedFrame) {

@@ -18,6 +18,7 @@ use crate::counters::Counter;
 use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::io::ConnId;
+use crate::order::Arrival;
 
 /// Time that an answer is waited for. The store is given 10 s to heal, and the home as long again to work off what
 /// waits.
@@ -40,13 +41,27 @@ pub(crate) enum Asker {
         id: u32,
         /// Whether it deletes: edits and deletions are answered alike, and told apart to the client.
         deletes: bool,
+        /// When it came, or a send for the first time.
+        arrival: Arrival,
     },
     /// The HTTP API, under its number.
     Api(u64),
 }
 
-/// The message that an operation sends, if it sends one.
-pub(crate) type Sends = Option<(ChannelId, ClientMsgId)>;
+/// A session's send in the order of those to its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) channel: ChannelId,
+    pub(crate) id: ClientMsgId,
+    pub(crate) arrival: Arrival,
+}
+
+impl Sent {
+    /// The send that an operation is, if it is one.
+    pub(crate) fn of(channel: ChannelId, op: &ChannelOp, arrival: Arrival) -> Option<Self> {
+        op.sends().map(|(_, id)| Self { channel, id, arrival })
+    }
+}
 
 /// A session and the channel that it sends to.
 type Line = (ConnId, ChannelId);
@@ -64,8 +79,11 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn sends(&self) -> Sends {
-        self.op.sends().map(|(_, id)| (self.channel, id))
+    fn sends(&self) -> Option<Sent> {
+        match self.asker {
+            Asker::Session { arrival, .. } => Sent::of(self.channel, &self.op, arrival),
+            Asker::Api(_) => None,
+        }
     }
 
     /// The session and the channel whose order this send is part of.
@@ -82,7 +100,7 @@ impl Ticket {
 }
 
 /// An answer: whose, of which send, and what it is.
-pub(crate) type Answered = (Asker, Sends, Result<OpReply, Refusal>);
+pub(crate) type Answered = (Asker, Option<Sent>, Result<OpReply, Refusal>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
@@ -251,7 +269,7 @@ impl Tickets {
 
     /// Takes the askers that have waited for too long, and with a send those that the same session sent behind it to
     /// the same channel: they are to be repeated in their order (rule 7).
-    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(Asker, Sends)> {
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(Asker, Option<Sent>)> {
         let mut overdue = Vec::new();
         while let Some((&number, _)) = self.open.first_key_value().filter(|(_, oldest)| oldest.by <= now) {
             let ticket = self.remove(number).expect("it was found");

@@ -9,7 +9,9 @@ use schema::{ChannelId, ChannelOp, ErrorCode, Refusal};
 
 use crate::counters::Counter;
 use crate::io::ConnId;
+use crate::order::Arrival;
 use crate::store::{Answer, AskBefore, waiters};
+use crate::tickets::Sent;
 
 use super::{Session, ShardContext};
 
@@ -21,7 +23,8 @@ const RETRY_MS: u32 = 100;
 pub struct BeforeWaiter {
     pub(crate) conn: ConnId,
     channel: ChannelId,
-    number: u64,
+    /// The question's own: a send that is repeated keeps its arrival, and the word on its first time is not its own.
+    number: Arrival,
     /// Of the shard's room for those that wait.
     pub(crate) bytes: u32,
 }
@@ -30,26 +33,33 @@ waiters! { AskBefore => BeforeWaiter; }
 
 impl Session {
     /// Carries out what changes a text, once applications that are to be asked have said what they think of it.
-    pub(super) fn submit(&mut self, id: u32, channel: ChannelId, op: ChannelOp, context: &mut ShardContext<'_>) {
+    pub(super) fn submit(
+        &mut self,
+        (id, arrival): (u32, Arrival),
+        channel: ChannelId,
+        op: ChannelOp,
+        context: &mut ShardContext<'_>,
+    ) {
         let asks = context.before.concerns(channel, &op);
         let waits = self.cold.as_deref().is_some_and(|cold| cold.held.has(channel));
         if !asks && !waits {
-            return self.apply(id, channel, op, context);
+            return self.carry_out((id, arrival), channel, op, context);
         }
         if !asks {
-            return self.cold().held.hold_behind(id, channel, op);
+            return self.cold().held.hold_behind((id, arrival), channel, op);
         }
         match context.before.enter(&op) {
             Ok(bytes) => {
-                let number = self.cold().held.hold(id, channel, op.clone());
+                let number = context.effects.arrival();
+                self.cold().held.hold(number, (id, arrival), channel, op.clone());
                 let waiter = BeforeWaiter { conn: self.conn, channel, number, bytes };
                 context.effects.ask(AskBefore { channel, op }, waiter);
             }
             Err(refusal) => {
                 context.effects.count(Counter::Before);
                 // What is held came before it, and goes on.
-                if let Some((_, client_msg_id)) = op.sends() {
-                    self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
+                if let Some(sent) = Sent::of(channel, &op, arrival) {
+                    self.note_refused(sent, context);
                 }
                 self.answer(id, Err(refusal), context);
             }
@@ -60,15 +70,14 @@ impl Session {
     pub(crate) fn told_before(&mut self, answer: Answer<AskBefore>, context: &mut ShardContext<'_>) {
         let Answer { waiter: BeforeWaiter { channel, number, .. }, reply } = answer;
         self.cold().held.told(channel, number, reply.and_then(|word| word));
-        while let Some((id, mut op, word)) = self.cold().held.next_ready(channel) {
+        while let Some(((id, arrival), mut op, word)) = self.cold().held.next_ready(channel) {
             match word {
                 Ok(ruling) => {
                     op.set_ruling(ruling);
-                    self.apply(id, channel, op, context);
+                    self.carry_out((id, arrival), channel, op, context);
                 }
                 Err(refusal) => {
-                    let sends = op.sends().map(|(_, client_msg_id)| (channel, client_msg_id));
-                    self.refused(id, sends, refusal, context);
+                    self.refused(id, Sent::of(channel, &op, arrival), refusal, context);
                 }
             }
         }
@@ -77,7 +86,7 @@ impl Session {
     /// A send is to be sent again: what of its channel waits here came behind it, and is refused with it (rule 7).
     pub(super) fn refuse_held(&mut self, channel: ChannelId, context: &mut ShardContext<'_>) {
         let Some(cold) = self.cold.as_deref_mut().filter(|cold| cold.held.has(channel)) else { return };
-        for (id, _) in cold.held.take_all(channel) {
+        for id in cold.held.take_all(channel) {
             let message = "an earlier message to this channel was refused, send both again in their order";
             self.answer(id, Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)), context);
         }

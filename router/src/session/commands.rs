@@ -8,6 +8,7 @@ use schema::limits::{ECHO_DATA_BYTES_MAX, MENTIONS_MAX, PRESENCE_USERS_MAX, TOKE
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
 use crate::counters::Counter;
+use crate::tickets::Sent;
 
 use super::{Session, ShardContext};
 
@@ -104,7 +105,8 @@ impl Session {
         let (weight, size) = measure(command);
         if let Err(refusal) = self.take_rate(weight, context) {
             if let Command::Send(send) = command {
-                self.cold().order.refused(context.effects.now.mono, send.channel_id, send.client_msg_id);
+                let arrival = context.effects.arrival();
+                self.note_refused(Sent { channel: send.channel_id, id: send.client_msg_id, arrival }, context);
             }
             return Err(refusal);
         }

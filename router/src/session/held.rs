@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use schema::{ChannelId, ChannelOp};
 
+use crate::order::Arrival;
 use crate::store::Word;
 
-/// One that is held, under its client's number.
+/// One that is held.
 #[derive(Debug)]
 struct Waiting {
-    number: u64,
-    id: u32,
+    /// Of the question; none if nobody is asked.
+    number: Option<Arrival>,
+    /// The client's number for it, and when it came.
+    asked: (u32, Arrival),
     op: ChannelOp,
     /// None while it is waited for.
     word: Option<Word>,
@@ -23,7 +26,6 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     lines: BTreeMap<ChannelId, VecDeque<Waiting>>,
-    next: u64,
 }
 
 impl Held {
@@ -37,44 +39,41 @@ impl Held {
         self.lines.is_empty()
     }
 
-    /// Holds an operation until its word is [`Self::told`]. Returns its number.
-    pub(super) fn hold(&mut self, id: u32, channel: ChannelId, op: ChannelOp) -> u64 {
-        self.push(channel, id, op, None)
+    /// Holds an operation until the word on the question of this number is [`Self::told`].
+    pub(super) fn hold(&mut self, number: Arrival, asked: (u32, Arrival), channel: ChannelId, op: ChannelOp) {
+        self.push(channel, Waiting { number: Some(number), asked, op, word: None });
     }
 
     /// Holds one of which nobody is asked, behind those that are held.
-    pub(super) fn hold_behind(&mut self, id: u32, channel: ChannelId, op: ChannelOp) {
-        self.push(channel, id, op, Some(Ok(None)));
+    pub(super) fn hold_behind(&mut self, asked: (u32, Arrival), channel: ChannelId, op: ChannelOp) {
+        self.push(channel, Waiting { number: None, asked, op, word: Some(Ok(None)) });
     }
 
-    fn push(&mut self, channel: ChannelId, id: u32, op: ChannelOp, word: Option<Word>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        self.lines.entry(channel).or_default().push_back(Waiting { number, id, op, word });
-        number
+    fn push(&mut self, channel: ChannelId, waiting: Waiting) {
+        self.lines.entry(channel).or_default().push_back(waiting);
     }
 
     /// The word on one has come. One that is not held any more has had its answer.
-    pub(super) fn told(&mut self, channel: ChannelId, number: u64, word: Word) {
+    pub(super) fn told(&mut self, channel: ChannelId, number: Arrival, word: Word) {
         let line = self.lines.get_mut(&channel).into_iter().flatten();
-        if let Some(waiting) = line.into_iter().find(|waiting| waiting.number == number) {
+        if let Some(waiting) = line.into_iter().find(|waiting| waiting.number == Some(number)) {
             waiting.word = Some(word);
         }
     }
 
     /// The next of a channel that is to go on, if its word has come.
-    pub(super) fn next_ready(&mut self, channel: ChannelId) -> Option<(u32, ChannelOp, Word)> {
+    pub(super) fn next_ready(&mut self, channel: ChannelId) -> Option<((u32, Arrival), ChannelOp, Word)> {
         let line = self.lines.get_mut(&channel)?;
-        let Waiting { id, op, word, .. } = line.pop_front_if(|first| first.word.is_some())?;
+        let Waiting { asked, op, word, .. } = line.pop_front_if(|first| first.word.is_some())?;
         if line.is_empty() {
             self.lines.remove(&channel);
         }
-        Some((id, op, word.expect("just looked at")))
+        Some((asked, op, word.expect("just looked at")))
     }
 
-    /// Takes all of a channel, since one before them is to be sent again.
-    pub(super) fn take_all(&mut self, channel: ChannelId) -> impl Iterator<Item = (u32, ChannelOp)> + use<> {
-        self.lines.remove(&channel).into_iter().flatten().map(|waiting| (waiting.id, waiting.op))
+    /// Takes all of a channel, by their clients' numbers, since one before them is to be sent again.
+    pub(super) fn take_all(&mut self, channel: ChannelId) -> impl Iterator<Item = u32> + use<> {
+        self.lines.remove(&channel).into_iter().flatten().map(|waiting| waiting.asked.0)
     }
 }
 
@@ -84,8 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// `aH1` holds 1 of channel a, `aB2` holds 2 behind, `aT0` has the word on the one that was held first; `=>` those that
-    /// went on, in their order.
+    /// `aH1` holds 1 of channel a, `aB2` holds 2 behind, `aT1` has the word on 1; `=>` those that went on, in their order.
     fn check(row: &str) {
         let (steps, expected) = row.split_once(" => ").expect("a row says what comes of it");
         let (mut held, mut seen) = (Held::default(), Vec::new());
@@ -95,13 +93,13 @@ mod tests {
             let op_id = ClientMsgId::new(UnixMs(1), 1);
             let op = ChannelOp::Delete { by: UserId(1), seq: Seq(1), op_id };
             match kind {
-                b'H' => drop(held.hold(id, channel, op)),
-                b'B' => held.hold_behind(id, channel, op),
-                b'T' => held.told(channel, id.into(), Ok(None)),
-                b'A' => seen.extend(held.take_all(channel).map(|(id, _)| format!("-{id}"))),
+                b'H' => held.hold(Arrival(id.into()), (id, Arrival::default()), channel, op),
+                b'B' => held.hold_behind((id, Arrival::default()), channel, op),
+                b'T' => held.told(channel, Arrival(id.into()), Ok(None)),
+                b'A' => seen.extend(held.take_all(channel).map(|id| format!("-{id}"))),
                 _ => panic!("{step:?} is no step"),
             }
-            seen.extend(std::iter::from_fn(|| held.next_ready(channel)).map(|(id, ..)| id.to_string()));
+            seen.extend(std::iter::from_fn(|| held.next_ready(channel)).map(|((id, _), ..)| id.to_string()));
         }
         let left = if held.is_idle() { "" } else { " …" };
         assert_eq!(format!("{}{left}", seen.join(" ")), expected, "{row}");
@@ -109,11 +107,11 @@ mod tests {
 
     #[test]
     fn what_is_held_goes_on_in_its_order() {
-        check("aH1, aT0 => 1");
-        check("aH1, aH2, aT1 =>  …");
-        check("aH1, aH2, aT1, aT0 => 1 2");
-        check("aH1, aB2, aB3, aT0 => 1 2 3");
-        check("aH1, bH2, bT1 => 2 …");
-        check("aH1, aH2, aA0, aT0, aT1 => -1 -2");
+        check("aH1, aT1 => 1");
+        check("aH1, aH2, aT2 =>  …");
+        check("aH1, aH2, aT2, aT1 => 1 2");
+        check("aH1, aB2, aB3, aT1 => 1 2 3");
+        check("aH1, bH2, bT2 => 2 …");
+        check("aH1, aH2, aA0, aT1, aT2 => -1 -2");
     }
 }

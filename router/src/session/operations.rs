@@ -6,22 +6,25 @@
 use schema::command::{Delete, Edit, React, Send, Typing};
 use schema::limits::BODY_CHARS_MAX;
 use schema::op::{EditOp, ReactOp, SendOp};
-use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, OpReply, Refusal, Reply, UserId};
+use schema::{ChannelId, ChannelOp, Emoji, ErrorCode, OpReply, Refusal, Reply, UserId};
 
 use crate::counters::Counter;
-use crate::tickets::Asker;
+use crate::order::Arrival;
+use crate::tickets::{Asker, Sent};
 
 use super::{Session, ShardContext};
 
 impl Session {
     pub(super) fn send_message(&mut self, id: u32, from: UserId, send: Send, context: &mut ShardContext<'_>) {
+        let arrival = context.effects.arrival();
         let ordered = match self.cold.as_deref_mut() {
-            Some(cold) => cold.order.pass(context.effects.now.mono, &send.channel_id, send.client_msg_id),
-            None => Ok(()),
+            Some(cold) => cold.order.pass(context.effects.now.mono, &send.channel_id, send.client_msg_id, arrival),
+            None => Ok(arrival),
         };
-        if let Err(refusal) = ordered.and_then(|()| body_is_legal(&send.body)) {
-            return self.answer(id, Err(refusal), context);
-        }
+        let arrival = match ordered.and_then(|arrival| body_is_legal(&send.body).map(|()| arrival)) {
+            Ok(arrival) => arrival,
+            Err(refusal) => return self.answer(id, Err(refusal), context),
+        };
         let op = SendOp {
             from,
             client_msg_id: send.client_msg_id,
@@ -31,7 +34,7 @@ impl Session {
             mentions: send.mentions,
             ruling: None,
         };
-        self.submit(id, send.channel_id, ChannelOp::Send(op), context);
+        self.submit((id, arrival), send.channel_id, ChannelOp::Send(op), context);
     }
 
     pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, context: &mut ShardContext<'_>) {
@@ -40,12 +43,14 @@ impl Session {
         }
         let Edit { channel_id, seq, op_id, base_revision, body } = edit;
         let op = EditOp { by, seq, op_id, base_revision, body, ruling: None };
-        self.submit(id, channel_id, ChannelOp::Edit(op), context);
+        let arrival = context.effects.arrival();
+        self.submit((id, arrival), channel_id, ChannelOp::Edit(op), context);
     }
 
     pub(super) fn delete(&mut self, id: u32, by: UserId, delete: &Delete, context: &mut ShardContext<'_>) {
         let &Delete { channel_id, seq, op_id } = delete;
-        self.submit(id, channel_id, ChannelOp::Delete { by, seq, op_id }, context);
+        let arrival = context.effects.arrival();
+        self.submit((id, arrival), channel_id, ChannelOp::Delete { by, seq, op_id }, context);
     }
 
     pub(super) fn react(&mut self, id: u32, by: UserId, react: &React, context: &mut ShardContext<'_>) {
@@ -70,9 +75,21 @@ impl Session {
     }
 
     pub(super) fn apply(&mut self, id: u32, channel: ChannelId, op: ChannelOp, context: &mut ShardContext<'_>) {
+        let arrival = context.effects.arrival();
+        self.carry_out((id, arrival), channel, op, context);
+    }
+
+    /// Asks the channel's home for what came at `arrival`.
+    pub(super) fn carry_out(
+        &mut self,
+        (id, arrival): (u32, Arrival),
+        channel: ChannelId,
+        op: ChannelOp,
+        context: &mut ShardContext<'_>,
+    ) {
         let deletes = matches!(op, ChannelOp::Delete { .. });
-        let asker = Asker::Session { conn: self.conn, id, deletes };
-        let sends = op.sends().map(|(_, id)| (channel, id));
+        let asker = Asker::Session { conn: self.conn, id, deletes, arrival };
+        let sends = Sent::of(channel, &op, arrival);
         if let Err(refusal) = context.tickets.ask(asker, channel, op, context.effects) {
             self.refused(id, sends, refusal, context);
         }
@@ -80,20 +97,19 @@ impl Session {
 
     /// An operation came to nothing here, and may be sent again: a send keeps its place before those behind it (rule
     /// 7).
-    pub(crate) fn refused(
-        &mut self,
-        id: u32,
-        sends: Option<(ChannelId, ClientMsgId)>,
-        refusal: Refusal,
-        context: &mut ShardContext<'_>,
-    ) {
-        if let Some((channel, client_msg_id)) = sends {
-            self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
+    pub(crate) fn refused(&mut self, id: u32, sends: Option<Sent>, refusal: Refusal, context: &mut ShardContext<'_>) {
+        if let Some(sent) = sends {
+            self.note_refused(sent, context);
         }
         self.answer(id, Err(refusal), context);
-        if let Some((channel, _)) = sends {
-            self.refuse_held(channel, context);
+        if let Some(sent) = sends {
+            self.refuse_held(sent.channel, context);
         }
+    }
+
+    /// A send was refused for now: those behind it are to be, until it comes again.
+    pub(super) fn note_refused(&mut self, Sent { channel, id, arrival }: Sent, context: &ShardContext<'_>) {
+        self.cold().order.refused(context.effects.now.mono, channel, id, arrival);
     }
 
     /// A channel's home has answered. Where it refuses a send for now, it refuses those behind it too; and so does this
@@ -101,18 +117,18 @@ impl Session {
     pub(crate) fn applied(
         &mut self,
         (id, deletes): (u32, bool),
-        sends: Option<(ChannelId, ClientMsgId)>,
+        sends: Option<Sent>,
         reply: Result<OpReply, Refusal>,
         context: &mut ShardContext<'_>,
     ) {
         let is_for_now = reply.as_ref().is_err_and(|refusal| refusal.code.is_temporary());
         let again = sends.filter(|_| is_for_now);
-        if let Some((channel, client_msg_id)) = again {
-            self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
+        if let Some(sent) = again {
+            self.note_refused(sent, context);
         }
         self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), context);
-        if let Some((channel, _)) = again {
-            self.refuse_held(channel, context);
+        if let Some(sent) = again {
+            self.refuse_held(sent.channel, context);
         }
     }
 }

@@ -590,7 +590,7 @@ impl Shard {
 
     fn answer(&mut self, (asker, sends, reply): tickets::Answered) {
         match asker {
-            Asker::Session { conn, id, deletes } => {
+            Asker::Session { conn, id, deletes, .. } => {
                 self.with_session(conn, |session, context| session.applied((id, deletes), sends, reply, context));
             }
             Asker::Api(ticket) => self.effects.reply(ticket, reply),

@@ -86,6 +86,34 @@ rules! {
         "apps are asked, apps refuse, store holds AskBefore, a1 joins, a1 sends ab m1, store answers AskBefore last, apps allow,
         a1 sends ab m2, store releases => a1: connected, !125, #1, ab#1=m2",
     }
+
+    an_earlier_send_comes_again_first_though_a_later_one_was_refused_before_it {
+        "apps are asked, store holds Apply, a1 joins, a1 sends ab m1, apps wait, a1 sends ab m2, store refuses Apply 115,
+        store releases, store accepts Apply, apps allow, a1 sends ab m1, a1 sends ab m2
+        => a1: connected, !114, !115, #1, ab#1=m1, #2, ab#2=m2",
+        "store holds Apply, a1 joins, a1 sends ab m1, store takes no writes, a1 sends ab m2, store refuses Apply 115,
+        store releases Apply, store accepts Apply, store takes more writes, a1 sends ab m1, a1 sends ab m2
+        => a1: connected, !115 ×2, #1, ab#1=m1, #2, ab#2=m2",
+    }
+
+    what_is_said_of_a_send_that_was_refused_meanwhile_is_said_of_no_other {
+        "pings after 1s, store holds Apply, a1 joins, a1 sends ab m1, apps are asked, store delays AskBefore, a1 sends ab m2,
+        store refuses Apply 115, store releases Apply, store accepts Apply, wait 3s, store holds AskBefore,
+        apps refuse, a1 sends ab m3, store tells AskBefore last => a1: connected, !115, !114",
+    }
+}
+
+/// Beyond as many as a shard holds, a send is refused as it arrives, and then those that came before it are.
+#[test]
+fn an_earlier_send_comes_again_first_though_a_later_one_found_no_place() {
+    let mut world =
+        World::after(1, "wait 0s, apps are asked, store holds AskBefore, a1 joins, b1 joins, c1 joins, d1 joins");
+    world.steps("a1 sends ad m1, b1 floods bd 200, c1 floods cd 200, d1 floods cd 200, a1 sends ad m2");
+    assert_eq!(world.shards[0].stats().before_waiting, 512);
+    world.steps("apps wait, store releases, apps allow, a1 sends ad m1, a1 sends ad m2");
+    let told = world.told();
+    assert!(told.starts_with("a1: connected, !114 ×2, #1, ad#1=m1, #2, ad#2=m2 |"), "{told}");
+    world.everybody_leaves();
 }
 
 #[test]
