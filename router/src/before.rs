@@ -1,7 +1,9 @@
 //! Applications' word on an operation before it is carried out, as far as a shard goes: which operations wait for it, and how many do.
 //!
-//! Owns the bound on those that wait (I11), and which may concern an application at all. Who is asked, and what it says, is the
-//! host's; whose they are, and their order, is their session's. Where no application is to be asked this costs a comparison.
+//! Owns the bound on those that wait (I11): each counts as long as its question is under way, and then as long as its session
+//! holds it behind another, with the text that an application gave it. Owns also which may concern an application at all. Who is
+//! asked, and what it says, is the host's; whose they are, and their order, is their session's. Where no application is to be
+//! asked this costs a comparison.
 
 use std::sync::Arc;
 
@@ -33,24 +35,30 @@ impl Before {
         self.concerns.has(channel, op)
     }
 
-    /// One more waits. Returns its bytes, for [`Self::leave`].
+    /// Whether there is room for one more.
     ///
     /// # Errors
     /// 114: too many wait, or too much text.
-    pub(crate) fn enter(&mut self, op: &ChannelOp) -> Result<u32, Refusal> {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
         if self.waiting >= BEFORE_WAITING_MAX || self.bytes >= u64::from(BEFORE_BYTES_MAX) {
             let (waiting, bytes) = (self.waiting, self.bytes);
             let message =
                 format!("{waiting} messages of {bytes} bytes wait for an application's word, send it again later");
             return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
         }
-        let bytes = AROUND_BYTES.saturating_add(u32::try_from(op.text_bytes()).unwrap_or(u32::MAX));
-        self.waiting += 1;
-        self.bytes += u64::from(bytes);
-        Ok(bytes)
+        Ok(())
     }
 
-    /// One has its word, be its session there still or not.
+    /// One more waits, or what is left of one, with nothing of the operation. Returns its bytes, for [`Self::leave`].
+    pub(crate) fn enter(&mut self, op: Option<&ChannelOp>) -> u32 {
+        let text_bytes = op.map_or(0, ChannelOp::text_bytes);
+        let bytes = AROUND_BYTES.saturating_add(u32::try_from(text_bytes).unwrap_or(u32::MAX));
+        self.waiting += 1;
+        self.bytes += u64::from(bytes);
+        bytes
+    }
+
+    /// One waits no more: its question is answered, or it has left its session's line.
     pub(crate) fn leave(&mut self, bytes: u32) {
         self.waiting -= 1;
         self.bytes -= u64::from(bytes);
@@ -59,5 +67,10 @@ impl Before {
     /// Operations that wait.
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting
+    }
+
+    /// Their bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 }

@@ -13,6 +13,7 @@ use crate::order::Arrival;
 use crate::store::{Answer, AskBefore, waiters};
 use crate::tickets::Sent;
 
+use super::held::{Ready, Told};
 use super::{Session, ShardContext};
 
 /// When a client should repeat what was refused for what went before it.
@@ -45,40 +46,33 @@ impl Session {
         if !asks && !waits {
             return self.carry_out((id, arrival), channel, op, context);
         }
+        if let Err(refusal) = context.before.check() {
+            context.effects.count(Counter::Before);
+            // What is held came before it, and goes on.
+            if let Some(sent) = Sent::of(channel, &op, arrival) {
+                self.note_refused(sent, context);
+            }
+            return self.answer(id, Err(refusal), context);
+        }
         if !asks {
-            return self.cold().held.hold_behind((id, arrival), channel, op);
+            return self.cold().held.hold_behind((id, arrival), channel, op, context.before);
         }
-        match context.before.enter(&op) {
-            Ok(bytes) => {
-                let number = context.effects.arrival();
-                self.cold().held.hold(number, (id, arrival), channel, op.clone());
-                let waiter = BeforeWaiter { conn: self.conn, channel, number, bytes };
-                context.effects.ask(AskBefore { channel, op }, waiter);
-            }
-            Err(refusal) => {
-                context.effects.count(Counter::Before);
-                // What is held came before it, and goes on.
-                if let Some(sent) = Sent::of(channel, &op, arrival) {
-                    self.note_refused(sent, context);
-                }
-                self.answer(id, Err(refusal), context);
-            }
-        }
+        let number = context.effects.arrival();
+        self.cold().held.hold(number, (id, arrival), channel, op.clone());
+        let waiter = BeforeWaiter { conn: self.conn, channel, number, bytes: context.before.enter(Some(&op)) };
+        context.effects.ask(AskBefore { channel, op }, waiter);
     }
 
     /// Applications have said what they think of an operation, or could not be asked.
     pub(crate) fn told_before(&mut self, answer: Answer<AskBefore>, context: &mut ShardContext<'_>) {
         let Answer { waiter: BeforeWaiter { channel, number, .. }, reply } = answer;
-        self.cold().held.told(channel, number, reply.and_then(|word| word));
-        while let Some(((id, arrival), mut op, word)) = self.cold().held.next_ready(channel) {
-            match word {
-                Ok(ruling) => {
-                    op.set_ruling(ruling);
-                    self.carry_out((id, arrival), channel, op, context);
-                }
-                Err(refusal) => {
-                    self.refused(id, Sent::of(channel, &op, arrival), refusal, context);
-                }
+        if self.cold().held.told(channel, number, reply.and_then(|word| word), context.before) == Told::NoRoom {
+            context.effects.count(Counter::Before);
+        }
+        while let Some(Ready { asked, sends, op }) = self.cold().held.next_ready(channel, context.before) {
+            match op {
+                Ok(op) => self.carry_out(asked, channel, op, context),
+                Err(refusal) => self.refused(asked.0, sends, refusal, context),
             }
         }
     }
@@ -86,7 +80,7 @@ impl Session {
     /// A send is to be sent again: what of its channel waits here came behind it, and is refused with it (rule 7).
     pub(super) fn refuse_held(&mut self, channel: ChannelId, context: &mut ShardContext<'_>) {
         let Some(cold) = self.cold.as_deref_mut().filter(|cold| cold.held.has(channel)) else { return };
-        for id in cold.held.take_all(channel) {
+        for id in cold.held.take_all(channel, context.before) {
             let message = "an earlier message to this channel was refused, send both again in their order";
             self.answer(id, Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)), context);
         }

@@ -158,8 +158,17 @@ impl Session {
     }
 
     /// Takes leave of all that know it: the homes of those it watches, of its channels and of its account.
-    pub(crate) fn forget(self, openers: &mut Openers, outbound: &mut ShardOutbound, effects: &mut Effects) {
+    pub(crate) fn forget(
+        mut self,
+        openers: &mut Openers,
+        outbound: &mut ShardOutbound,
+        before: &mut Before,
+        effects: &mut Effects,
+    ) {
         outbound.forget(self.outbound.queued_bytes());
+        if let Some(cold) = self.cold.as_deref_mut() {
+            cold.held.clear(before);
+        }
         self.say_watch_all(true, effects);
         for channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.large()) {
             openers.set(channel, self.conn, false);

@@ -78,8 +78,10 @@ pub struct Stats {
     pub logins_per_s: u64,
     /// Questions to the store without an answer.
     pub store_ops_pending: u64,
-    /// Operations that wait for applications' word.
+    /// Operations that wait for applications' word, or behind one that does.
     pub before_waiting: u64,
+    /// Bytes of those.
+    pub before_bytes: u64,
     /// Bytes queued for sockets.
     pub outbound_bytes: u64,
     /// Bytes of events that homes hold: from hints, and for sessions that will ask.
@@ -245,6 +247,7 @@ impl Shard {
             logins_per_s: self.logins.per_s().into(),
             store_ops_pending: self.effects.open(),
             before_waiting: self.before.waiting().into(),
+            before_bytes: self.before.bytes(),
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
@@ -321,7 +324,7 @@ impl Shard {
         let Some(session) = self.sessions.remove(&conn) else { return };
         self.conns.remove(&session.id);
         self.rejoins.forget(conn);
-        session.forget(&mut self.openers, &mut self.outbound, &mut self.effects);
+        session.forget(&mut self.openers, &mut self.outbound, &mut self.before, &mut self.effects);
     }
 
     fn tick(&mut self) {

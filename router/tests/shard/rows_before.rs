@@ -2,7 +2,7 @@
 
 use router::Counter;
 
-use crate::script::{check, rules};
+use crate::script::{check, rules, run};
 use crate::world::World;
 
 rules! {
@@ -113,6 +113,90 @@ fn an_earlier_send_comes_again_first_though_a_later_one_found_no_place() {
     world.steps("apps wait, store releases, apps allow, a1 sends ad m1, a1 sends ad m2");
     let told = world.told();
     assert!(told.starts_with("a1: connected, !114 ×2, #1, ad#1=m1, #2, ad#2=m2 |"), "{told}");
+    world.everybody_leaves();
+}
+
+/// What waits in all shards, and its bytes: 256 for each operation, and its text's.
+#[track_caller]
+fn waits(row: &str) {
+    run(row, |world| {
+        let stats = world.shards.iter().map(|shard| shard.stats());
+        let (waiting, bytes) =
+            stats.fold((0, 0), |(waiting, bytes), stats| (waiting + stats.before_waiting, bytes + stats.before_bytes));
+        format!("{waiting} of {bytes} bytes")
+    });
+}
+
+#[test]
+fn what_is_held_counts_until_it_goes_on() {
+    waits("apps are asked, store holds AskBefore, a1 joins, a1 sends ab m1 => 1 of 258 bytes");
+    waits("apps are asked, store holds AskBefore, a1 joins, a1 sends ab m1, store releases => 0 of 0 bytes");
+    // The word on the second has come, and a text with it, or that it cannot be asked about now.
+    let two = "store holds AskBefore, a1 joins, a1 sends ab m1, a1 sends ab m2, store answers AskBefore last";
+    waits(&format!("apps are asked, {two} => 2 of 516 bytes"));
+    waits(&format!("apps are asked, apps change, {two} => 2 of 519 bytes"));
+    waits(&format!("apps are asked, apps wait, {two} => 2 of 514 bytes"));
+    waits(&format!("apps are asked, apps change, {two}, store releases => 0 of 0 bytes"));
+    waits(&format!("apps are asked, apps wait, {two}, store releases => 0 of 0 bytes"));
+    // Nobody is asked about the second.
+    let behind = "apps are asked, store holds AskBefore, a1 joins, a1 sends ab m1, apps are gone, a1 sends ab m2";
+    waits(&format!("{behind} => 2 of 516 bytes"));
+    waits(&format!("{behind}, store releases => 0 of 0 bytes"));
+}
+
+#[test]
+fn a_question_counts_until_it_is_answered_whoever_has_left() {
+    let left =
+        "apps are asked, store holds AskBefore, a1 joins, a1 sends ab m1, a1 sends ab m2, store answers AskBefore last,
+        a1 leaves";
+    waits(&format!("{left} => 1 of 258 bytes"));
+    waits(&format!("{left}, store releases => 0 of 0 bytes"));
+    let refused = "apps are asked, store holds Apply, a1 joins, a1 sends ab m1, store delays AskBefore, a1 sends ab m2,
+        store refuses Apply 115, store releases Apply";
+    waits(&format!("{refused} => 1 of 258 bytes"));
+    waits(&format!("{refused}, store releases => 0 of 0 bytes"));
+}
+
+/// Sends 84 messages of 97 KB behind one that has no word, and hears of each: there is room for one more.
+fn filled(opinion: &str) -> World {
+    let mut world =
+        World::after(1, &format!("wait 0s, apps are asked, {opinion}, store holds AskBefore, a1 joins, b1 joins"));
+    world.steps("a1 sends ad m");
+    for at in 0..84 {
+        world.steps(&format!("a1 sends ad m{at} 97KB"));
+    }
+    for _ in 0..84 {
+        world.steps("store answers AskBefore last");
+    }
+    world
+}
+
+#[test]
+fn a_shard_holds_so_many_bytes_and_refuses_what_is_beyond() {
+    let mut world = filled("apps allow");
+    world.steps("a1 sends ad m84 97KB, b1 sends bc m1, a1 deletes ad 1");
+    let stats = world.shards[0].stats();
+    assert_eq!((stats.before_waiting, stats.before_bytes), (86, 257 + 85 * (256 + 97 * 1_024)));
+    assert_eq!(stats.counters.of(Counter::Before), 2);
+    world.steps("store releases, b1 sends bc m1");
+    let told = world.told();
+    assert!(told.contains("b1: connected, !114, #1, bc#1=m1"), "{told}");
+    world.everybody_leaves();
+}
+
+#[test]
+fn a_text_that_an_application_gives_is_held_only_where_there_is_room() {
+    let mut world = filled("apps change");
+    let stats = world.shards[0].stats();
+    let (bytes, refused) = (stats.before_bytes, stats.counters.of(Counter::Before));
+    assert!(
+        (8_388_608..8_388_608 + 2 * 97 * 1_024).contains(&bytes) && refused > 0,
+        "{bytes} bytes, {refused} refused"
+    );
+    // The first is not held any more.
+    world.steps("store releases");
+    let told = world.told();
+    assert!(told.contains("ad#1=m~"), "{told}");
     world.everybody_leaves();
 }
 
