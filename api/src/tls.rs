@@ -133,6 +133,8 @@ impl Tls {
     pub(crate) async fn renew(self) {
         let mut known = self.certificate.first.clone();
         let (mut is_failing, mut said) = (false, String::new());
+        // Files whose certificate begins later, since they were told of.
+        let mut early: Option<Read> = None;
         let mut warned_days = None;
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,9 +154,17 @@ impl Tls {
                 Err(_) if !is_failing => is_failing = true,
                 Err(unusable) => {
                     let (read, error) = *unusable;
-                    known = read.unwrap_or(known);
                     let why = full_text(&error);
-                    if said != why {
+                    // A certificate's beginning needs no change of the file: it is judged at each look until it counts. Of what is
+                    // said of it the time until then changes, which is nothing new.
+                    let is_early = matches!(error, TlsError::NotYet { .. });
+                    let is_told = said == why || is_early && early == read;
+                    if is_early {
+                        early = read;
+                    } else {
+                        (known, early) = (read.unwrap_or(known), None);
+                    }
+                    if !is_told {
                         tracing::warn!(why, "TLS of the API goes on with the certificate that was read before");
                         said = why;
                     }
