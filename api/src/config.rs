@@ -54,7 +54,7 @@ pub struct Config {
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections to the public listener at once; more wait in its backlog. Each takes some 20 KB and a descriptor. As
-    /// many requests of HTTP/2 may be under way on all of them together.
+    /// many requests of HTTP/2 may be under way on all of them together, beside four on each.
     pub connections_max: usize,
     /// Connections to the internal listener at once: a few probes and scrapers.
     pub internal_connections_max: usize,

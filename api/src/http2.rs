@@ -1,8 +1,9 @@
 //! Bounds of a connection of HTTP/2: requests at once, their heads, what is buffered, and how long it may idle.
 //!
-//! Owns the numbers, the count of requests under way on a connection, and how a request of HTTP/2 says its host. There is
+//! Owns the numbers, the places and the count of requests under way, and how a request of HTTP/2 says its host. There is
 //! HTTP/2 within TLS alone. Heads that are too long are answered with 431 by hyper, without a body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,12 +12,15 @@ use axum::http::{HeaderValue, Request, Version};
 use http_body_util::BodyExt as _;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 /// Requests of one connection at once. A page asks for some 40 files and then for a few answers; those beyond wait in the
 /// browser.
 const STREAMS_MAX: u32 = 32;
+/// Requests of one connection that need no place among those of all: two tabs of a page that follow something, and a request
+/// each. 1,024 connections have 4,096 beside the 1,024 that they share.
+const OWN_PLACES: usize = 4;
 /// Bytes of a request's head, as HTTP/2 counts them: 32 bytes a header more than its text. 32 requests on each of 1,024
 /// connections have 512 MB of them at most.
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
@@ -54,6 +58,38 @@ pub(crate) fn name_host(request: &mut Request<Body>) {
     let Ok(host) = HeaderValue::from_str(authority.as_str()) else { return };
     if request.headers().get(HOST).is_none_or(|named| !named.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
         request.headers_mut().append(HOST, host);
+    }
+}
+
+/// Places of requests under way: a few that a connection has to itself, and those that all share.
+///
+/// A client that opens no window takes no answer, and keeps its places for as long as its connection may be there. If all were
+/// shared, a few dozen such connections would keep out everybody.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    own: Arc<Semaphore>,
+    shared: Arc<Semaphore>,
+}
+
+impl Places {
+    /// Those of a new connection.
+    pub(crate) fn new(shared: Arc<Semaphore>) -> Self {
+        Self { own: Arc::new(Semaphore::new(OWN_PLACES)), shared }
+    }
+
+    /// Whether the next request has to wait for one.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.own.available_permits() == 0 && self.shared.available_permits() == 0
+    }
+
+    /// One of its own, or else one that is shared, once there is any.
+    pub(crate) async fn take(&self) -> OwnedSemaphorePermit {
+        let place = tokio::select! {
+            biased;
+            place = Arc::clone(&self.own).acquire_owned() => place,
+            place = Arc::clone(&self.shared).acquire_owned() => place,
+        };
+        place.expect("the semaphores are never closed")
     }
 }
 
@@ -114,6 +150,8 @@ impl Drop for Entered {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tokio::runtime;
     use tokio::time::{Instant, sleep};
 
@@ -137,6 +175,42 @@ mod tests {
         check("/x", None, &[]);
         // Refused as two are (http1).
         check("https://a.example/x", Some("b.example"), &["b.example", "a.example"]);
+    }
+
+    /// Requests that ask for a place, by their connection's letter, and those that have one; `-a` is an end of one of a's.
+    #[test]
+    fn who_takes_no_answer_keeps_no_other_connection_out() {
+        let check = |row: &str| {
+            let (asked, expected) = row.split_once(" => ").expect("asked => have one");
+            let shared = Arc::new(Semaphore::new(3));
+            let runtime = runtime::Builder::new_current_thread().enable_time().build();
+            let had: Vec<String> = runtime.expect("a runtime").block_on(async {
+                let (mut connections, mut had) = (BTreeMap::new(), Vec::<(char, OwnedSemaphorePermit)>::new());
+                for word in asked.split(' ') {
+                    let letter = word.chars().next_back().expect("a letter");
+                    let places = connections.entry(letter).or_insert_with(|| Places::new(Arc::clone(&shared)));
+                    if word.starts_with('-') {
+                        drop(had.remove(had.iter().position(|(of, _)| *of == letter).expect("it has one")));
+                        continue;
+                    }
+                    let waits = places.are_taken();
+                    let place = timeout(Duration::from_millis(5), places.take()).await;
+                    assert_eq!(waits, place.is_err(), "{row}: {word}");
+                    had.extend(place.map(|place| (letter, place)));
+                }
+                connections
+                    .keys()
+                    .map(|&letter| format!("{letter}{}", had.iter().filter(|(of, _)| *of == letter).count()))
+                    .collect()
+            });
+            assert_eq!(had.join(" "), expected, "{row}");
+        };
+        check("a a a => a3");
+        check("a a a a a a a a a => a7");
+        check("a a a a a a a a b b b b b => a7 b4");
+        check("a a a a a a a b -b b => a7 b1");
+        check("a a a a b b b b a b a b a => a6 b5");
+        check("a a a a b b b b b b b -b b a => a4 b7");
     }
 
     /// Milliseconds at which requests begin and end, and between which the connection was found idle after 200 ms.

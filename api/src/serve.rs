@@ -34,7 +34,7 @@ use crate::config::{Config, Limits, Node};
 use crate::counts::Bound;
 use crate::following::Until;
 use crate::http1::Stream;
-use crate::http2::{self, UnderWay};
+use crate::http2::{self, Places, UnderWay};
 use crate::issuers::Tokens;
 use crate::password::Passwords;
 use crate::problem::Problem;
@@ -127,7 +127,8 @@ struct Serving {
     /// Peers that may say for whom they speak.
     trusted: Arc<[Network]>,
     tls: Option<Tls>,
-    /// A place for each request of HTTP/2 that is under way: of them no more than HTTP/1.1's connections could have.
+    /// A place for each request of HTTP/2 that is under way beyond the few that a connection has to itself: of them no more than
+    /// HTTP/1.1's connections could have.
     requests: Arc<Semaphore>,
     limits: Limits,
     node: Arc<dyn Node>,
@@ -286,7 +287,7 @@ async fn one(
     }
 }
 
-/// Serves a connection of HTTP/2, whose requests take a place each of `requests`.
+/// Serves a connection of HTTP/2, whose requests take a place each: its own, or one of `requests`.
 async fn many(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     meeting: Meeting,
@@ -294,16 +295,15 @@ async fn many(
     mut stop: watch::Receiver<bool>,
 ) {
     let limits = meeting.limits;
-    let under_way = UnderWay::default();
+    let (places, under_way) = (Places::new(requests), UnderWay::default());
     let entering = under_way.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (mut router, requests, entered) = (meeting.router.clone(), Arc::clone(&requests), entering.enter());
+        let (mut router, places, entered) = (meeting.router.clone(), places.clone(), entering.enter());
         let (mut request, node) = (meeting.request(request), Arc::clone(&meeting.node));
         http2::name_host(&mut request);
         let answer = async move {
-            let waits = requests.available_permits() == 0;
-            node.http_counts().add(waits.then_some(Bound::Connections));
-            let place = requests.acquire_owned().await.expect("the semaphore is never closed");
+            node.http_counts().add(places.are_taken().then_some(Bound::Connections));
+            let place = places.take().await;
             let response = router.call(request).await?;
             // Until its last byte was taken a request is under way.
             Ok(response.map(|body| http2::hold(body, (place, entered))))

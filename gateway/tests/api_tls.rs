@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustix::process::Signal;
@@ -234,6 +234,67 @@ fn a_connection_of_http2_has_bounds_and_does_not_idle() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
+/// Asks 32 times, as often as a connection of HTTP/2 may at once, of a client that takes so many bytes of each body; the
+/// connection, once it has had so many heads of answers.
+fn ask_32(authority: &Authority, node: &Node, path: &str, window_bytes: u16, heads: usize) -> Stream {
+    let frame_of = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).expect("a short frame");
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let literal = |(name, value): (&str, &str)| {
+        let text = |text: &str| [&[u8::try_from(text.len()).expect("a short text")], text.as_bytes()].concat();
+        [vec![0], text(name), text(value)].concat()
+    };
+    let head = [(":method", "GET"), (":scheme", "https"), (":path", path), (":authority", "127.0.0.1")];
+    let head = head.map(literal).concat();
+    let mut stream = authority.connect(node, &["h2"], "").expect("TLS is agreed on");
+    let [high, low] = window_bytes.to_be_bytes();
+    let settings = frame_of(4, 0, 0, &[0, 4, 0, 0, high, low]);
+    let mut sent = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat();
+    // Each is a head, and ends with it.
+    sent.extend((0..32).flat_map(|number| frame_of(1, 5, 2 * number + 1, &head)));
+    stream.write_all(&sent).expect("it is open");
+    let mut had = 0;
+    while had < heads {
+        let (kind, payload) = frame(&mut stream).expect("it is open");
+        if kind == 1 {
+            assert_eq!(payload[0], 0x88, "200 in the static table of HPACK");
+            had += 1;
+        }
+    }
+    stream
+}
+
+#[test]
+fn who_takes_no_answer_keeps_nobody_out() {
+    let (authority, data) = (Authority::new(), directory());
+    let node = authority.node(data.path(), &[]);
+    let began = Instant::now();
+    // 28 of the shared places are had by each, 1,008 of 1,024; the last has the rest, and waits for some.
+    let mut silent: Vec<_> = (0..36).map(|_| ask_32(&authority, &node, "/openapi.json", 0, 32)).collect();
+    silent.push(ask_32(&authority, &node, "/openapi.json", 0, 4 + 16));
+    let full = began.elapsed();
+    let _another = ask_32(&authority, &node, "/v1/servers/best", u16::MAX, 32);
+    let answered = began.elapsed() - full;
+    // A client that does not answer PING is cut off 25 s after its last word, and places that wait get 503 after 30 s.
+    assert!(answered < Duration::from_secs(5) && full < Duration::from_secs(15), "{full:?} {answered:?}");
+    eprintln!("TIMES {full:?} {answered:?}");
+}
+
+#[test]
+fn a_renewed_certificate_is_served_from_its_beginning() {
+    let (authority, data) = (Authority::new(), directory());
+    let first = authority.issue(|_| ());
+    let node = authority.node(data.path(), &[]);
+    // Two looks at it come before.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(25);
+    let second = authority.issue(|params| params.not_before = date_time_ymd(1970, 1, 1) + since_1970);
+    let told = node.logged("TLS of the API goes on with the certificate that was read before");
+    assert!(told.contains("begins in 0 h 0 min; set the clock right"), "{told}");
+    assert_eq!(authority.served(&node), first);
+    until_served(&authority, &node, &second);
+}
+
 #[test]
 fn who_does_not_agree_on_tls_is_cut_and_keeps_nobody() {
     let (authority, data) = (Authority::new(), directory());
@@ -300,27 +361,29 @@ fn a_file_that_cannot_be_used_keeps_a_node_from_starting() {
     start(&flags, " days; set the clock right");
 }
 
+/// Waits until a node serves a certificate.
+fn until_served(authority: &Authority, node: &Node, expected: &CertificateDer<'_>) {
+    let until = Instant::now() + PATIENCE;
+    while authority.served(node) != *expected {
+        assert!(Instant::now() < until, "it is not served");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn a_renewed_certificate_is_served_without_a_restart() {
     let (authority, data) = (Authority::new(), directory());
     let first = authority.issue(|_| ());
     let node = authority.node(data.path(), &[]);
     assert_eq!(authority.served(&node), first);
-    let until_served = |expected: &CertificateDer<'_>| {
-        let until = Instant::now() + PATIENCE;
-        while authority.served(&node) != *expected {
-            assert!(Instant::now() < until, "it is not served");
-            thread::sleep(Duration::from_millis(200));
-        }
-    };
     let second = authority.issue(|_| ());
-    until_served(&second);
+    until_served(&authority, &node, &second);
     fs::write(authority.file("key.pem"), "garbage").expect("written");
     let told = node.logged("TLS of the API goes on with the certificate that was read before");
     assert!(told.contains("key.pem has no private key"), "{told}");
     assert_eq!(authority.served(&node), second);
     let third = authority.issue(|_| ());
-    until_served(&third);
+    until_served(&authority, &node, &third);
     node.signal(Signal::TERM);
     let (status, _, _) = node.ended();
     assert!(status.success());
