@@ -107,11 +107,11 @@ pub trait Applications: Send + Sync + 'static {
     /// All of them.
     fn list(&self) -> Answer<'_, Vec<Shown>>;
 
-    /// Whether a URL may be called with events, or why not.
+    /// Whether a URL may be called for this, or why not.
     ///
     /// # Errors
     /// The reason.
-    fn may_call(&self, url: &str) -> Result<(), String>;
+    fn may_call(&self, url: &str, purpose: CallPurpose) -> Result<(), String>;
 
     /// The webhooks of one application, or of all, and how they fare.
     fn hooks<'a>(&'a self, app: Option<&'a str>, wall: UnixMs) -> Answer<'a, Vec<HookState>>;
@@ -174,8 +174,17 @@ impl fmt::Debug for dyn Applications {
     }
 }
 
+/// What an application's URL is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPurpose {
+    /// To be told of events, by nodes that send notifications.
+    Events,
+    /// To be asked before a message is stored, and nothing else: by every node.
+    Before,
+}
+
 /// Whether a URL may be called, or why not.
-type MayCall = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+type MayCall = dyn Fn(&str, CallPurpose) -> Result<(), String> + Send + Sync;
 
 /// Those of an engine's store.
 pub struct StoredApplications<E> {
@@ -185,7 +194,7 @@ pub struct StoredApplications<E> {
 
 impl<E> StoredApplications<E> {
     /// Those of a store, on a node that calls such URLs as it is told here, or says why it does not.
-    pub fn new(engine: E, may_call: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn new(engine: E, may_call: impl Fn(&str, CallPurpose) -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self { engine, may_call: Box::new(may_call) }
     }
 }
@@ -206,8 +215,8 @@ impl<E: Engine> Applications for StoredApplications<E> {
         Box::pin(async move { self.hook_changed(hook, change, wall).await.map_err(Problem::into_refusal) })
     }
 
-    fn may_call(&self, url: &str) -> Result<(), String> {
-        (self.may_call)(url)
+    fn may_call(&self, url: &str, purpose: CallPurpose) -> Result<(), String> {
+        (self.may_call)(url, purpose)
     }
 
     fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown> {
@@ -287,7 +296,7 @@ impl<E: Engine> StoredApplications<E> {
             let app = events::call(&self.engine, id, None).await?.ok_or_else(|| no_such(key))?;
             return Ok(Shown::new(app, None));
         };
-        (self.may_call)(&url).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
+        (self.may_call)(&url, CallPurpose::Events).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
         let secret = random_text()?;
         let called = (url, secret);
         let app = events::call(&self.engine, id, Some(&called)).await?.ok_or_else(|| no_such(key))?;

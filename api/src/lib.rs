@@ -52,7 +52,7 @@ mod templates;
 mod tls;
 pub mod token;
 
-pub use apps::{Applications, HookChange, HookState, StoredApplications};
+pub use apps::{Applications, CallPurpose, HookChange, HookState, StoredApplications};
 pub use config::{Config, Limits, Node};
 pub use contacts::{Category, Media};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};

@@ -28,11 +28,22 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::of(None)
+    }
+
+    /// One whose node has this in its `notify.providers_file`, unless it lists the fakes.
+    fn of(providers: Option<&str>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let data = directory.path().join("data");
         std::fs::create_dir(&data).expect("it can be made");
         let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
-        let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
+        let file = providers.map(|text| {
+            let path = directory.path().join("notify.toml");
+            std::fs::write(&path, text).expect("written");
+            path
+        });
+        let file = file.as_deref().unwrap_or_else(|| fakes.config_path());
+        let providers = file.to_str().expect("a path in UTF-8").to_owned();
         let node = Node::start("run", &data, &["--shards", "2", "--notify.providers_file", &providers]);
         let mut command = support::rookery(&["app", "create", "shop", "--scopes", "hooks,moderate"]);
         let (_, said) = support::said(command.args(["--internal", node.internal.trim_start_matches("http://")]));
@@ -181,6 +192,19 @@ fn an_application_allows_changes_and_refuses_on_every_way_in() {
     let expected = ["no hook", "fix it, fixed", "fix this, fixed", "fix by HTTP, fixed", "fix by a call, fixed"];
     let expected: Vec<(u64, String)> = (1..).zip(expected.map(str::to_owned)).collect();
     assert_eq!(history(&mut other, &channel).into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn who_only_asks_needs_no_service_of_notifications() {
+    let rig = Rig::of(Some("allow_loopback = true\n"));
+    rig.fakes.answer_before(says);
+    let (channel, [ann, _]) = rig.node.two();
+    let mut client = rig.node.connect(&ann, "phone");
+    let told = rig.ask("POST", "/v1/hooks", &json!({"url": rig.url(), "events": ["read"], "before": ["message.send"]}));
+    assert_eq!(told["code"], 107, "{told}");
+    assert!(text(&told["detail"]).contains("this node has no services"), "{told}");
+    rig.hook(&rig.url(), "refuse", &[]);
+    assert_eq!(sent(&mut client, &channel, 1, "no way").0, "!125 be kind");
 }
 
 /// A server that allows everything, and takes as long for each connection as that says, or closes it without an answer. Where it is.

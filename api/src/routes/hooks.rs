@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::paging::rows;
+use crate::apps::CallPurpose;
 use crate::extract::{AppCaller, JsonBody, UrlPath, UrlQuery};
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
@@ -223,7 +224,8 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     }
     let away = || Problem::new(ErrorCode::StorageUnavailable, "the node waits for its store, try again");
     let applications = api.node.applications().ok_or_else(away)?;
-    applications.may_call(&url).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
+    let purpose = if events == 0 { CallPurpose::Before } else { CallPurpose::Events };
+    applications.may_call(&url, purpose).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
     api.takes_writes()?;
     let secret = draw()?;
     let record = HookRecord {

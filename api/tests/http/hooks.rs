@@ -84,7 +84,10 @@ fn a_hook_that_is_asked_before_says_how_long_it_has_and_what_becomes_of_no_answe
     check(json!({"before": []}), json!([400, 107]));
     check(json!({"events": ["read"], "timeout_ms": 100}), json!([400, 107]));
     check(json!({"events": ["read"], "on_failure": "allow"}), json!([400, 107]));
-    check(json!({"before": ["message.edit"]}), json!([[], ["message.edit"], 1000, "allow"]));
+    // Who is asked alone needs nobody who tells of events.
+    let url = "https://untold.example/";
+    check(json!({"url": url, "before": ["message.edit"], "events": ["read"]}), json!([400, 107]));
+    check(json!({"url": url, "before": ["message.edit"]}), json!([[], ["message.edit"], 1000, "allow"]));
     // All applications together have four.
     check(json!({"before": ["message.edit"]}), json!([400, 106]));
     check(json!({"events": ["read"]}), json!([["read"], null, null, null]));

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{
-    Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Preview, Queues,
-    Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
+    Applications, CallPurpose, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers,
+    Preview, Queues, Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
 };
 use chat::keys;
 use chat::notices::Target;
@@ -87,7 +87,11 @@ impl Node for TestNode {
     }
 
     fn applications(&self) -> Option<Arc<dyn Applications>> {
-        let may_call = |url: &str| if url.starts_with("https://") { Ok(()) } else { Err("it is not https".to_owned()) };
+        let may_call = |url: &str, purpose| match (url.starts_with("https://"), url.contains("untold."), purpose) {
+            (false, ..) => Err("it is not https".to_owned()),
+            (true, true, CallPurpose::Events) => Err("nobody calls it".to_owned()),
+            (true, true, CallPurpose::Before) | (true, false, _) => Ok(()),
+        };
         Some(Arc::new(StoredApplications::new(self.engine.clone(), may_call)))
     }
 

@@ -69,11 +69,12 @@ impl api::Media for NodeMedia {
     }
 }
 
-/// The applications of a store, which are called where this node's guard allows.
+/// The applications of a store, which are called where this node's guard allows. Only nodes that send notifications tell of
+/// events; each asks.
 pub(super) fn applications<S: Engine>(engine: &S, providers: &Arc<Providers>) -> api::StoredApplications<S> {
     let providers = Arc::clone(providers);
-    api::StoredApplications::new(engine.clone(), move |url| {
-        if providers.is_empty() {
+    api::StoredApplications::new(engine.clone(), move |url, purpose| {
+        if purpose == api::CallPurpose::Events && providers.is_empty() {
             return Err("nobody calls it: this node has no services in notify.providers_file".to_owned());
         }
         providers.guard().check_endpoint(url).map(drop).map_err(|error| error.to_string())
