@@ -301,7 +301,8 @@ async fn call_all(
 async fn ask(caller: &Caller, hook: &Hook, asked: Asked, within: Duration, wall: UnixMs) -> Result<Said, String> {
     let (id, body) = asked.into_call();
     let target = (hook.record.url.as_str(), hook.record.secret.as_str());
-    let ask = |body| caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall);
+    let until = Instant::now() + within;
+    let ask = |body| caller.ask_hook(target, &id, body, question::ANSWER_BYTES_MAX, wall, until);
     // Once more without an answer: a server may close a connection that was kept just as it is asked.
     let asking = async {
         match ask(body.clone()).await {

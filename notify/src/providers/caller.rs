@@ -5,13 +5,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use ring::hmac;
 use rustls::ClientConfig;
 use schema::UnixMs;
@@ -119,8 +120,9 @@ impl Caller {
         }
     }
 
-    /// Asks a webhook, as Standard Webhooks says: the status of its answer and its body. Whoever asks has a time of its own for it;
-    /// dropped, it is given up.
+    /// Asks a webhook, as Standard Webhooks says: the status of its answer and its body. Whoever asks gives it up at `until` by
+    /// dropping it, or earlier: what was not answered by then was the last that went by its connection, which may be dead without
+    /// anybody's having said so. HTTP/2 would find that out by a ping, half a minute later.
     ///
     /// # Errors
     /// Why there is no answer, or that it has more than `bytes_max` bytes.
@@ -131,8 +133,10 @@ impl Caller {
         body: Vec<u8>,
         bytes_max: usize,
         now: UnixMs,
+        until: Instant,
     ) -> Result<(u16, Bytes), String> {
-        let request = hook_request(self.guard, hook, id, body, now)?;
+        let mut request = hook_request(self.guard, hook, id, body, now)?;
+        let _leaving = LeaveUnanswered { connection: capture_connection(&mut request), until };
         let answer = self.client.begin(request).await.map_err(|outcome| match outcome {
             Outcome::Failed { detail, .. } => detail,
             Outcome::Sent { .. } => "no answer".to_owned(),
@@ -141,6 +145,23 @@ impl Caller {
         let body = Limited::new(answer.into_body(), bytes_max).collect().await;
         let body = body.map_err(|_| format!("its answer is cut short, or has more than {bytes_max} bytes"))?;
         Ok((status, body.to_bytes()))
+    }
+}
+
+/// Keeps other requests off the connection of one that is dropped at its time.
+struct LeaveUnanswered {
+    connection: CaptureConnection,
+    until: Instant,
+}
+
+impl Drop for LeaveUnanswered {
+    fn drop(&mut self) {
+        if Instant::now() < self.until {
+            return;
+        }
+        if let Some(connection) = self.connection.connection_metadata().as_ref() {
+            connection.poison();
+        }
     }
 }
 
@@ -190,7 +211,45 @@ pub(super) fn signature(secret: &str, now: UnixMs, body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_question_that_ran_out_of_time_is_the_last_of_its_connection() {
+        // Takes connections, and never says anything.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let (at, accepted) = (listener.local_addr().expect("bound"), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Relaxed);
+                tokio::spawn(async move { while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {} });
+            }
+        });
+        let caller = Caller::plain();
+        let guard = Guard { allow_loopback: true };
+        let client = HttpClient::new(&caller.tls, Some(guard), Versions::Http2);
+        let caller = Caller { client, guard, ..caller };
+        let url = format!("http://{at}/");
+        // The time that it has, and how long it is waited for; the connections that there have been then.
+        let check = async |has_ms: u64, waited_ms: u64, connections: u32| {
+            let until = Instant::now() + Duration::from_millis(has_ms);
+            let asking = caller.ask_hook((&url, "whsec_MfKQ"), "ask_1", b"{}".to_vec(), 1_024, UnixMs(0), until);
+            let answer = timeout(Duration::from_millis(waited_ms), asking).await;
+            assert!(answer.is_err(), "{answer:?}");
+            assert_eq!(accepted.load(Relaxed), connections, "{waited_ms} ms of {has_ms}");
+        };
+        check(5_000, 100, 1).await;
+        check(5_000, 100, 1).await;
+        check(100, 100, 1).await;
+        check(5_000, 100, 2).await;
+        check(100, 100, 2).await;
+        check(100, 100, 3).await;
+    }
 
     #[test]
     fn a_webhook_is_signed_as_standard_webhooks_says() {
