@@ -7,6 +7,7 @@ use schema::limits::{BODY_CHARS_MAX, REASON_CHARS_MAX};
 use schema::op::{ChannelKind, EditOp, SendOp};
 use schema::{ChannelId, ChannelOp, UnixMs};
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::{Value, json};
 
 /// Bytes of an answer.
@@ -96,7 +97,7 @@ pub(super) fn said(status: u16, body: &[u8]) -> Result<Said, String> {
     if status != 200 {
         return Err(format!("it answers {status}"));
     }
-    match serde_json::from_slice(body).map_err(|error| format!("its answer is none: {error}"))? {
+    match serde_json::from_slice(body).map_err(|error| not_understood(&error))? {
         Answer::Allow => Ok(Said::Allow),
         Answer::Change { body } => {
             let chars = body.chars().count();
@@ -106,6 +107,16 @@ pub(super) fn said(status: u16, body: &[u8]) -> Result<Said, String> {
             Ok(Said::Change(body))
         }
         Answer::Refuse { reason } => Ok(Said::Refuse(told(&reason).into())),
+    }
+}
+
+/// Why an answer says nothing, for the log: none of its words, in which there may be a user's text.
+fn not_understood(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => "its answer is JSON that says none of the three".to_owned(),
+        Category::Io | Category::Syntax | Category::Eof => {
+            format!("its answer is no JSON, line {} column {}", error.line(), error.column())
+        }
     }
 }
 
@@ -128,7 +139,7 @@ mod tests {
             Ok(Said::Allow) => "allow".to_owned(),
             Ok(Said::Change(text)) => format!("change {text}"),
             Ok(Said::Refuse(reason)) => format!("refuse {reason}"),
-            Err(why) => format!("nothing: {}", why.split(':').next().unwrap_or_default()),
+            Err(why) => format!("nothing: {why}"),
         };
         assert_eq!(found, expected, "{status} {body}");
     }
@@ -139,12 +150,14 @@ mod tests {
         check(200, r#"{"action":"allow","more":1}"#, "allow");
         check(200, r#"{"action":"change","body":"hello"}"#, "change hello");
         check(200, r#"{"action":"change","body":""}"#, "nothing: its text has 0 characters, it may have 1 to 100000");
-        check(200, r#"{"action":"change"}"#, "nothing: its answer is none");
+        check(200, r#"{"action":"change"}"#, "nothing: its answer is JSON that says none of the three");
         check(200, r#"{"action":"refuse","reason":"be kind"}"#, "refuse be kind");
         check(200, r#"{"action":"refuse","reason":" a\nb\u0000 "}"#, "refuse ab");
         check(200, r#"{"action":"refuse"}"#, "refuse an application refuses this message");
-        check(200, r#"{"action":"delete"}"#, "nothing: its answer is none");
-        check(200, "", "nothing: its answer is none");
+        // No word of it is in the log.
+        check(200, r#"{"action":"bob: hi"}"#, "nothing: its answer is JSON that says none of the three");
+        check(200, r#"{"action":bob}"#, "nothing: its answer is no JSON, line 1 column 11");
+        check(200, "", "nothing: its answer is no JSON, line 1 column 0");
         check(204, "", "nothing: it answers 204");
         check(302, r#"{"action":"allow"}"#, "nothing: it answers 302");
         check(500, r#"{"action":"allow"}"#, "nothing: it answers 500");
