@@ -115,6 +115,7 @@ fn says(question: &Value) -> (u16, String) {
         "500" => (500, json!({"action": "allow"}).to_string()),
         "302" => (302, json!({"action": "allow"}).to_string()),
         "text" => (200, "allow".to_owned()),
+        "long" => (200, format!(r#"{{"action":"change","body":"{}"}}"#, r"\u4f60".repeat(100_000))),
         "300KB" => said(json!({"action": "change", "body": "a".repeat(300 * 1024)})),
         _ => said(json!({"action": "allow"})),
     }
@@ -195,16 +196,18 @@ fn an_application_allows_changes_and_refuses_on_every_way_in() {
 }
 
 #[test]
-fn who_only_asks_needs_no_service_of_notifications() {
+fn who_only_asks_needs_no_service_of_notifications_and_a_long_text_comes_back() {
     let rig = Rig::of(Some("allow_loopback = true\n"));
     rig.fakes.answer_before(says);
-    let (channel, [ann, _]) = rig.node.two();
-    let mut client = rig.node.connect(&ann, "phone");
+    let (channel, [ann, bob]) = rig.node.two();
+    let (mut client, mut other) = (rig.node.connect(&ann, "phone"), rig.node.connect(&bob, "phone"));
     let told = rig.ask("POST", "/v1/hooks", &json!({"url": rig.url(), "events": ["read"], "before": ["message.send"]}));
     assert_eq!(told["code"], 107, "{told}");
     assert!(text(&told["detail"]).contains("this node has no services"), "{told}");
     rig.hook(&rig.url(), "refuse", &[]);
     assert_eq!(sent(&mut client, &channel, 1, "no way").0, "!125 be kind");
+    assert_eq!(sent(&mut client, &channel, 2, "long").0, "#1");
+    assert_eq!(history(&mut other, &channel).into_iter().collect::<Vec<_>>(), [(1, "你".repeat(100_000))]);
 }
 
 /// A server that allows everything, and takes as long for each connection as that says, or closes it without an answer. Where it is.

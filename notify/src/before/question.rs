@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::{Value, json};
 
-/// Bytes of an answer.
-pub(super) const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an answer: a text whose characters are all escaped as `\uXXXX\uXXXX`, 12 bytes each, and 16 KiB beside it. 1.2 MB of
+/// each of 256 questions are 311 MB that one hook's application can make a node hold at most.
+pub(super) const ANSWER_BYTES_MAX: usize = BODY_CHARS_MAX as usize * 12 + 16 * 1024;
 /// What a sender is told where an application gives no reason.
 const NO_REASON: &str = "an application refuses this message";
 
@@ -163,6 +164,15 @@ mod tests {
         check(500, r#"{"action":"allow"}"#, "nothing: it answers 500");
         let long = format!(r#"{{"action":"refuse","reason":"{}"}}"#, "é".repeat(300));
         check(200, &long, &format!("refuse {}", "é".repeat(200)));
+    }
+
+    #[test]
+    fn the_longest_text_fits_into_an_answer_with_every_character_escaped() {
+        let answer = |chars: usize| format!(r#"{{"action":"change","body":"{}"}}"#, r"\ud83d\ude00".repeat(chars));
+        let longest = answer(BODY_CHARS_MAX as usize);
+        assert!(longest.len() <= ANSWER_BYTES_MAX, "{} bytes", longest.len());
+        check(200, &longest, &format!("change {}", "😀".repeat(BODY_CHARS_MAX as usize)));
+        check(200, &answer(100_001), "nothing: its text has 100001 characters, it may have 1 to 100000");
     }
 
     #[test]
