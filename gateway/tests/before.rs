@@ -189,7 +189,7 @@ fn an_application_allows_changes_and_refuses_on_every_way_in() {
         }
     };
     assert!(refused.contains("x-code:125\n") && refused.contains("be kind"), "{refused}");
-    assert_eq!(rig.node.metric("rookery_before_asked_total{came=\"refused\"}"), 6);
+    assert_eq!(rig.node.metric("rookery_before_asked_total{outcome=\"refused\"}"), 6);
     let expected = ["no hook", "fix it, fixed", "fix this, fixed", "fix by HTTP, fixed", "fix by a call, fixed"];
     let expected: Vec<(u64, String)> = (1..).zip(expected.map(str::to_owned)).collect();
     assert_eq!(history(&mut other, &channel).into_iter().collect::<Vec<_>>(), expected);
@@ -300,8 +300,8 @@ fn what_is_not_answered_is_decided_in_time_and_other_channels_do_not_notice() {
     // One that hangs while many wait delays no other channel of the same session.
     let (word, took) = send(&mut client, &free, "free");
     assert!(word.starts_with('#') && took < Duration::from_secs(1), "{word} after {took:?}");
-    assert!(rig.node.metric("rookery_before_asked_total{came=\"failed\"}") > 0);
-    assert!(rig.node.metric("rookery_before_asked_total{came=\"left_alone\"}") > 0);
+    assert!(rig.node.metric("rookery_before_asked_total{outcome=\"failed\"}") > 0);
+    assert!(rig.node.metric("rookery_before_asked_total{outcome=\"left_alone\"}") > 0);
 }
 
 #[test]
@@ -345,6 +345,6 @@ fn questions_that_nobody_waits_for_end() {
         }
     }
     thread::sleep(Duration::from_millis(500));
-    let asked = |came: &str| rig.node.metric(&format!("rookery_before_asked_total{{came=\"{came}\"}}"));
+    let asked = |outcome: &str| rig.node.metric(&format!("rookery_before_asked_total{{outcome=\"{outcome}\"}}"));
     assert_eq!((asked("full"), asked("failed")), (0, 0), "each gave its place back, and none failed");
 }

@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chat::LayerError;
-use router::Word;
+use router::Judgement;
 use schema::{ChannelId, ChannelOp, UnixMs};
 
 /// A question under way.
-pub type Asking = Pin<Box<dyn Future<Output = Result<Word, LayerError>> + Send>>;
+pub type Asking = Pin<Box<dyn Future<Output = Result<Judgement, LayerError>> + Send>>;
 
 /// Asks applications.
 pub trait Before: Send + Sync + 'static {

@@ -24,4 +24,4 @@ mod store;
 pub use auth::{Authenticator, TokenFault, Verified};
 pub use before::{Asking, Before};
 pub use host::{Config, Done, Effect, Host, Latencies, Task};
-pub use router::{Claims, Word};
+pub use router::{Claims, Judgement};

@@ -62,4 +62,4 @@ pub use counters::{Counter, Counters};
 pub use drain::Drain;
 pub use io::{ConnId, Input, Output, Purpose};
 pub use shard::{Config, Shard, Stats};
-pub use store::{Answer, Answered, Ask, Claims, Identity, Pending, Question, Request, Word};
+pub use store::{Answer, Answered, Ask, Claims, Identity, Judgement, Pending, Question, Request};

@@ -163,7 +163,7 @@ requests! {
     Index => schema::page::Indexed;
     FamiliesLive => Vec<bool>;
     Standing => Epoch;
-    AskBefore => Word;
+    AskBefore => Judgement;
 }
 
 /// Names the kind only: what is asked may hold a token or a text.
@@ -365,7 +365,7 @@ pub struct Standing;
 
 /// What applications say of an operation; nothing, if it passes as it is. Or a refusal that passes: they cannot be asked now, which
 /// says nothing of the store.
-pub type Word = Result<Option<Ruling>, Refusal>;
+pub type Judgement = Result<Option<Ruling>, Refusal>;
 
 /// Asks applications what they think of an operation before it is carried out. They have some seconds at most.
 pub struct AskBefore {

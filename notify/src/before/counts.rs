@@ -1,10 +1,10 @@
-//! What is counted of questions to applications.
+//! Counters of questions to applications, by their outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What came of one question to one hook.
+/// Outcome of one question to one hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
+pub enum AskOutcome {
     /// It may be done.
     Allowed,
     /// It is done with another text.
@@ -19,7 +19,7 @@ pub enum Came {
     Full,
 }
 
-impl Came {
+impl AskOutcome {
     /// Each.
     pub const ALL: [Self; 6] = [Self::Allowed, Self::Changed, Self::Refused, Self::Failed, Self::LeftAlone, Self::Full];
 
@@ -39,16 +39,16 @@ impl Came {
 
 /// How often each came.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Came::ALL.len()]);
+pub struct Counts([AtomicU64; AskOutcome::ALL.len()]);
 
 impl Counts {
-    pub(super) fn note(&self, came: Came) {
-        self.0[came as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note(&self, outcome: AskOutcome) {
+        self.0[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often this came since the start.
     #[must_use]
-    pub fn of(&self, came: Came) -> u64 {
-        self.0[came as usize].load(Ordering::Relaxed)
+    pub fn of(&self, outcome: AskOutcome) -> u64 {
+        self.0[outcome as usize].load(Ordering::Relaxed)
     }
 }

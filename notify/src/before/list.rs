@@ -9,12 +9,12 @@ use schema::ChannelId;
 use schema::hook::{BeforeKind, Concerns};
 use schema::op::ChannelKind;
 
-use super::Standing;
+use super::HookState;
 
 /// See the module. Two are the same if their hooks are.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    hooks: Vec<(Arc<Hook>, Arc<Standing>)>,
+    hooks: Vec<(Arc<Hook>, Arc<HookState>)>,
     concerns: Arc<Concerns>,
 }
 
@@ -51,7 +51,7 @@ impl List {
         channel: ChannelId,
         kind: ChannelKind,
         op: BeforeKind,
-    ) -> impl Iterator<Item = (&Arc<Hook>, &Arc<Standing>)> {
+    ) -> impl Iterator<Item = (&Arc<Hook>, &Arc<HookState>)> {
         let is_asked =
             move |hook: &Hook| hook.record.before & op.bit() != 0 && wants_before(&hook.record, channel, kind);
         self.hooks.iter().filter(move |(hook, _)| is_asked(hook)).map(|(hook, standing)| (hook, standing))

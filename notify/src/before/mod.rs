@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chat::LayerError;
-use chat::hooks::{self, Hook, Look};
+use chat::hooks::{self, Hook, Screening};
 use kv::Engine;
 use schema::hook::{BeforeKind, Concerns};
 use schema::limits::{BEFORE_MS_MAX, BEFORE_OF_HOOK_MAX};
@@ -32,9 +32,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::providers::Caller;
 
-pub use counts::{Came, Counts};
+pub use counts::{AskOutcome, Counts};
 use list::List;
-use question::{Asked, Said};
+use question::{Asked, Verdict};
 use rest::Rest;
 
 /// Pause between two reads of the hooks: one that was made is asked from then on.
@@ -64,7 +64,7 @@ pub struct Parts<E> {
 
 /// What is known of a hook beside its record. It outlives changes of the list.
 #[derive(Debug)]
-struct Standing {
+struct HookState {
     places: Arc<Semaphore>,
     health: Mutex<Health>,
 }
@@ -76,7 +76,7 @@ struct Health {
     said: Option<Instant>,
 }
 
-impl Default for Standing {
+impl Default for HookState {
     fn default() -> Self {
         Self { places: Arc::new(Semaphore::new(BEFORE_OF_HOOK_MAX)), health: Mutex::default() }
     }
@@ -85,20 +85,20 @@ impl Default for Standing {
 /// A question on its way to the thread that calls. It holds its place until that has an answer, or nobody waits for it.
 struct Call {
     hook: Arc<Hook>,
-    standing: Arc<Standing>,
+    standing: Arc<HookState>,
     place: OwnedSemaphorePermit,
     asked: Asked,
     within: Duration,
-    reply: oneshot::Sender<Option<Said>>,
+    reply: oneshot::Sender<Option<Verdict>>,
 }
 
-impl Standing {
+impl HookState {
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what its hook answered, or why it did not.
-    fn note(&self, hook: &Hook, answer: Result<&Said, &str>, counts: &Counts) {
+    fn note(&self, hook: &Hook, answer: Result<&Verdict, &str>, counts: &Counts) {
         let mut health = self.health();
         health.rest.note(Instant::now(), answer.is_ok());
         match answer {
@@ -108,7 +108,7 @@ impl Standing {
                 }
             }
             Err(why) => {
-                counts.note(Came::Failed);
+                counts.note(AskOutcome::Failed);
                 if health.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     health.said = Some(Instant::now());
                     let refuses = hook.record.failure_refuses;
@@ -195,22 +195,22 @@ impl<E: Engine> Asker<E> {
         let Some(of) = BeforeKind::of_op(&op).filter(|_| list.concerns().has(channel, &op)) else {
             return Ok(Ok(None));
         };
-        let kind = match hooks::look(&self.0.engine, channel, &op).await? {
-            Look::Passes => return Ok(Ok(None)),
-            Look::NoMember => return Ok(Ok(Some(Ruling::Unasked))),
-            Look::Asks(kind) => kind,
+        let kind = match hooks::screening(&self.0.engine, channel, &op).await? {
+            Screening::Passes => return Ok(Ok(None)),
+            Screening::NoMember => return Ok(Ok(Some(Ruling::Unasked))),
+            Screening::Asks(kind) => kind,
         };
         let asked: Vec<_> = list.asked(channel, kind, of).collect();
         let all_ms = asked.iter().map(|(hook, _)| u64::from(hook.record.before_ms)).sum();
         let mut changed = None;
         for (hook, standing) in asked {
             let Ok(place) = Arc::clone(&standing.places).try_acquire_owned() else {
-                self.0.counts.note(Came::Full);
+                self.0.counts.note(AskOutcome::Full);
                 let message =
                     format!("{BEFORE_OF_HOOK_MAX} messages wait for an application's word, send it again later");
                 return Ok(Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS)));
             };
-            let came = if standing.health().rest.may_ask(Instant::now()) {
+            let answer = if standing.health().rest.may_ask(Instant::now()) {
                 let (hook, standing, asked) =
                     (Arc::clone(hook), Arc::clone(standing), Asked::new((channel, kind), &op, wall));
                 let (within, (reply, answer)) = (time_of(hook.record.before_ms, all_ms), oneshot::channel());
@@ -218,18 +218,18 @@ impl<E: Engine> Asker<E> {
                 let _ = self.0.calls.send(Call { hook, standing, place, asked, within, reply });
                 answer.await.unwrap_or_default()
             } else {
-                self.0.counts.note(Came::LeftAlone);
+                self.0.counts.note(AskOutcome::LeftAlone);
                 None
             };
-            match came {
-                Some(Said::Allow) => self.0.counts.note(Came::Allowed),
-                Some(Said::Change(body)) => {
-                    self.0.counts.note(Came::Changed);
+            match answer {
+                Some(Verdict::Allow) => self.0.counts.note(AskOutcome::Allowed),
+                Some(Verdict::Change(body)) => {
+                    self.0.counts.note(AskOutcome::Changed);
                     question::set_body(&mut op, Arc::clone(&body));
                     changed = Some(Ruling::Change(body));
                 }
-                Some(Said::Refuse(reason)) => {
-                    self.0.counts.note(Came::Refused);
+                Some(Verdict::Refuse(reason)) => {
+                    self.0.counts.note(AskOutcome::Refused);
                     return Ok(Ok(Some(Ruling::Refuse(reason))));
                 }
                 None if hook.record.failure_refuses => return Ok(Ok(Some(Ruling::Refuse(UNANSWERED.into())))),
@@ -298,7 +298,7 @@ async fn call_all(
 }
 
 /// What a hook answers in its time.
-async fn ask(caller: &Caller, hook: &Hook, asked: Asked, within: Duration, wall: UnixMs) -> Result<Said, String> {
+async fn ask(caller: &Caller, hook: &Hook, asked: Asked, within: Duration, wall: UnixMs) -> Result<Verdict, String> {
     let (id, body) = asked.into_call();
     let target = (hook.record.url.as_str(), hook.record.secret.as_str());
     let until = Instant::now() + within;

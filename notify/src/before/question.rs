@@ -71,7 +71,7 @@ pub(super) fn set_body(op: &mut ChannelOp, text: Arc<str>) {
 
 /// What an application says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Verdict {
     Allow,
     Change(Arc<str>),
     Refuse(Arc<str>),
@@ -94,20 +94,20 @@ enum Answer {
 ///
 /// # Errors
 /// Why it says nothing that is understood.
-pub(super) fn said(status: u16, body: &[u8]) -> Result<Said, String> {
+pub(super) fn said(status: u16, body: &[u8]) -> Result<Verdict, String> {
     if status != 200 {
         return Err(format!("it answers {status}"));
     }
     match serde_json::from_slice(body).map_err(|error| not_understood(&error))? {
-        Answer::Allow => Ok(Said::Allow),
+        Answer::Allow => Ok(Verdict::Allow),
         Answer::Change { body } => {
             let chars = body.chars().count();
             if !(1..=BODY_CHARS_MAX as usize).contains(&chars) {
                 return Err(format!("its text has {chars} characters, it may have 1 to {BODY_CHARS_MAX}"));
             }
-            Ok(Said::Change(body))
+            Ok(Verdict::Change(body))
         }
-        Answer::Refuse { reason } => Ok(Said::Refuse(told(&reason).into())),
+        Answer::Refuse { reason } => Ok(Verdict::Refuse(told(&reason).into())),
     }
 }
 
@@ -137,9 +137,9 @@ mod tests {
 
     fn check(status: u16, body: &str, expected: &str) {
         let found = match said(status, body.as_bytes()) {
-            Ok(Said::Allow) => "allow".to_owned(),
-            Ok(Said::Change(text)) => format!("change {text}"),
-            Ok(Said::Refuse(reason)) => format!("refuse {reason}"),
+            Ok(Verdict::Allow) => "allow".to_owned(),
+            Ok(Verdict::Change(text)) => format!("change {text}"),
+            Ok(Verdict::Refuse(reason)) => format!("refuse {reason}"),
             Err(why) => format!("nothing: {why}"),
         };
         assert_eq!(found, expected, "{status} {body}");

@@ -9,7 +9,7 @@ use schema::{ChannelId, ChannelOp, Refusal};
 
 use crate::before::Before;
 use crate::order::Arrival;
-use crate::store::Word;
+use crate::store::Judgement;
 use crate::tickets::Sent;
 
 /// One that is held.
@@ -92,13 +92,19 @@ impl Held {
 
     /// The word on one has come: from here on it counts as what is held, rather than as its question. One that is not held
     /// any more has had its answer. One that is held on behind others, and for whose ruling there is no room, is to be refused.
-    pub(super) fn told(&mut self, channel: ChannelId, number: Arrival, word: Word, before: &mut Before) -> Told {
+    pub(super) fn told(
+        &mut self,
+        channel: ChannelId,
+        number: Arrival,
+        judgement: Judgement,
+        before: &mut Before,
+    ) -> Told {
         let Some(line) = self.lines.get_mut(&channel) else { return Told::Gone };
         let Some(at) = line.iter().position(|waiting| waiting.number == Some(number)) else { return Told::Gone };
         let Waiting { ready, bytes, .. } = &mut line[at];
-        let room = if at > 0 && matches!(word, Ok(Some(_))) { before.check() } else { Ok(()) };
+        let room = if at > 0 && matches!(judgement, Ok(Some(_))) { before.check() } else { Ok(()) };
         let told = if room.is_ok() { Told::Kept } else { Told::NoRoom };
-        match room.and(word) {
+        match room.and(judgement) {
             Ok(ruling) => {
                 if let Ok(op) = &mut ready.op {
                     op.set_ruling(ruling);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{Answered, Claims, Identity, Question, Word, store as ask};
+use router::{Answered, Claims, Identity, Judgement, Question, store as ask};
 use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, SearchPage, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
@@ -193,7 +193,7 @@ impl Store {
         }
     }
 
-    fn word(&self, op: &ChannelOp) -> Word {
+    fn word(&self, op: &ChannelOp) -> Judgement {
         let (ChannelOp::Send(SendOp { body, .. }) | ChannelOp::Edit(EditOp { body, .. })) = op else {
             panic!("nobody is asked about {op:?}")
         };

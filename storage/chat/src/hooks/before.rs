@@ -14,7 +14,7 @@ use kv::transaction::{Engine, Transaction};
 
 /// What a look at an operation shows of whether applications are to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Screening {
     /// They are not: it is nothing that is asked about, or has its first reply already.
     Passes,
     /// Its user is no member, or there is no such channel: the channel's home says so, unless that has changed by then.
@@ -27,8 +27,8 @@ pub enum Look {
 ///
 /// # Errors
 /// The store's, and damage.
-pub async fn look<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp) -> Result<Look, LayerError> {
-    let Some((user, id)) = named(op) else { return Ok(Look::Passes) };
+pub async fn screening<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp) -> Result<Screening, LayerError> {
+    let Some((user, id)) = named(op) else { return Ok(Screening::Passes) };
     let keys = [DedupKey { channel, user, id }.to_key(), keys::channel(channel)];
     read!(engine, recent(engine), |tx| {
         let rows = async { tx.get_all(&keys).await.map_err(LayerError::from) };
@@ -41,10 +41,10 @@ pub async fn look<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp) -> 
         };
         let (rows, is_member) = join::both(rows, is_member).await?;
         if rows[0].is_some() {
-            return Ok(Look::Passes);
+            return Ok(Screening::Passes);
         }
         let record = unreadable::refuse_some(&keys[1], rows[1].as_ref(), ChannelRecord::decode)?;
-        Ok(record.filter(|_| is_member).map_or(Look::NoMember, |record| Look::Asks(record.kind)))
+        Ok(record.filter(|_| is_member).map_or(Screening::NoMember, |record| Screening::Asks(record.kind)))
     })
 }
 

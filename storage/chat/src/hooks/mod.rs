@@ -22,7 +22,7 @@ mod replay;
 mod sweep;
 
 pub use backlog::{Backlog, backlog};
-pub use before::{Look, look, wants_before};
+pub use before::{Screening, screening, wants_before};
 pub use calls::{log, logged};
 pub(crate) use known::{Hooks, mark, partition_of_channel, put};
 pub use lanes::{LanePage, Told, ToldBody, due, note_told, page, rest};

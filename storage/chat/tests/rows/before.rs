@@ -1,6 +1,6 @@
 //! What applications say before a message is stored: what the append makes of it, and which operations are worth a question.
 
-use chat::hooks::{self, Look};
+use chat::hooks::{self, Screening};
 use futures_lite::future::block_on;
 use schema::ChannelOp;
 use schema::op::ChannelKind;
@@ -36,18 +36,18 @@ fn what_the_channel_refuses_itself_it_refuses_as_ever() {
 fn nobody_is_asked_about_what_is_stored_and_who_is_no_member_comes_again() {
     let mut world = World::current(faulty(&store(), &[]));
     world.run("1 sends a, 1 edits e=b of 1, 2 removes 2");
-    let check = |step: &str, expected: Look| {
+    let check = |step: &str, expected: Screening| {
         let (channel, op): (_, ChannelOp) = parse(step);
-        assert_eq!(block_on(hooks::look(&world.engine, channel, &op)).expect("readable"), expected, "{step}");
+        assert_eq!(block_on(hooks::screening(&world.engine, channel, &op)).expect("readable"), expected, "{step}");
     };
-    check("1 sends b", Look::Asks(ChannelKind::Group));
-    check("d.1 sends b", Look::Asks(ChannelKind::Direct));
-    check("1 edits f=b of 1", Look::Asks(ChannelKind::Group));
-    check("1 sends a", Look::Passes);
-    check("1 edits e=b of 1", Look::Passes);
-    check("2 sends b", Look::NoMember);
-    check("9 sends b", Look::NoMember);
-    check("1 deletes f of 1", Look::Passes);
+    check("1 sends b", Screening::Asks(ChannelKind::Group));
+    check("d.1 sends b", Screening::Asks(ChannelKind::Direct));
+    check("1 edits f=b of 1", Screening::Asks(ChannelKind::Group));
+    check("1 sends a", Screening::Passes);
+    check("1 edits e=b of 1", Screening::Passes);
+    check("2 sends b", Screening::NoMember);
+    check("9 sends b", Screening::NoMember);
+    check("1 deletes f of 1", Screening::Passes);
 }
 
 #[test]
