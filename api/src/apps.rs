@@ -19,9 +19,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
-use crate::routes;
-use crate::routes::hooks::{ShownCall, ShownHook};
 use crate::state::entropy;
+use crate::webhooks::{self, ShownCall, ShownHook};
 
 /// The prefix of an application's key, by which it is told from other numbers.
 const PREFIX: &str = "app_";
@@ -255,8 +254,8 @@ impl<E: Engine> StoredApplications<E> {
     }
 
     async fn hook_changed(&self, hook: &str, change: HookChange, wall: UnixMs) -> Result<HookState, Problem> {
-        let id = routes::hooks::id(hook)?;
-        let no_such = || routes::hooks::no_such(hook);
+        let id = webhooks::id(hook)?;
+        let no_such = || webhooks::no_such(hook);
         let found = hooks::get(&self.engine, id).await?.ok_or_else(no_such)?;
         let app = found.record.app;
         let apps = apps::list(&self.engine).await?;

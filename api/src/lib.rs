@@ -18,7 +18,7 @@
 //! nodes      this node and those beside it      contacts   by which media users are told
 //! links      links in notifications            following  answers that stay open and grow
 //! tls        the listener's certificate          http2      bounds of connections with many requests at once
-//! templates  an engine of templates, as it is asked
+//! templates  an engine of templates, as it is asked  webhooks  their ids, and how they are shown
 //! ```
 
 mod apps;
@@ -51,6 +51,7 @@ mod state;
 mod templates;
 mod tls;
 pub mod token;
+mod webhooks;
 
 pub use apps::{Applications, CallPurpose, HookChange, HookState, StoredApplications};
 pub use config::{Config, Limits, Node};

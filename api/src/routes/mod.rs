@@ -11,7 +11,7 @@ mod contacts;
 mod dev;
 mod devices;
 mod events;
-pub(crate) mod hooks;
+mod hooks;
 mod internal;
 mod links;
 mod members;

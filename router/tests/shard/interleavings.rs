@@ -310,14 +310,14 @@ fn run(choices: &[u32], is_cluster: bool) {
     world.everybody_leaves();
 }
 
-/// Everybody reads, the store answers, and time enough for every question to be repeated: where no frame was lost a
-/// second is enough.
+/// Everybody reads, the store answers, and time enough for every question to be repeated: where no frame was lost within a
+/// second, and one may wait for another.
 fn heal(world: &mut World, is_lossy: bool) {
     for client in world.clients.values_mut() {
         client.reading = true;
     }
     // Each thing that was lost is asked for again within 10 s (I13), and one may wait for another.
-    world.wait(if is_lossy { 45_000 } else { 1_000 });
+    world.wait(if is_lossy { 45_000 } else { 5_000 });
 }
 
 proptest! {
