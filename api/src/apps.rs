@@ -132,7 +132,7 @@ pub struct HookState {
     app_name: String,
     /// Events that it has not taken, counted up to [`WAITING_MAX`].
     waiting: u64,
-    /// When the oldest of those happened.
+    /// Time of the oldest of those.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_ms: Option<UnixMs>,
     /// Its last call of the last three days.
@@ -143,7 +143,7 @@ pub struct HookState {
 /// Events that are counted of those that wait for a hook: a look is to end soon, whatever waits.
 const WAITING_MAX: u64 = 10_000;
 
-/// What an operator wants done to a webhook.
+/// An operator's change of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookChange {
     /// Nothing is told it until it is resumed.
@@ -173,7 +173,7 @@ impl fmt::Debug for dyn Applications {
     }
 }
 
-/// What an application's URL is called for.
+/// Purpose of calls of an application's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallPurpose {
     /// To be told of events, by nodes that send notifications.

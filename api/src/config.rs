@@ -58,7 +58,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections to the internal listener at once: a few probes and scrapers.
     pub internal_connections_max: usize,
-    /// How long a client may take for a request's head and for the handshake of TLS, and may keep an idle connection.
+    /// Time limit of a request's head, of the handshake of TLS, and of an idle connection.
     pub header: Duration,
     /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
     pub body: Duration,

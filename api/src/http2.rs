@@ -30,7 +30,7 @@ const STREAM_BYTES_MAX: u32 = 64 * 1024;
 const CONNECTION_BYTES_MAX: u32 = 128 * 1024;
 /// Silence after which a client whose requests are under way is pinged.
 const PING_AFTER: Duration = Duration::from_secs(15);
-/// How long its answer may take.
+/// Time limit of its answer.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// Server connections within these bounds. Of streams that are reset before they are answered 20 may wait (h2's default);

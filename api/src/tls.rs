@@ -28,7 +28,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 
 /// HTTP/2 as ALPN names it (RFC 9113, section 3.1).
 const HTTP2: &[u8] = b"h2";
-/// How often the files are looked at: two reads of a few kilobytes.
+/// Pause between two looks at the files: two reads of a few kilobytes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Days before a certificate's end from which each is logged: certbot renews 30 days before it.
 const WARN_DAYS: u64 = 7;
@@ -195,7 +195,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Where the two are.
+/// Paths of the two.
 #[derive(Debug)]
 struct Files {
     certificate: PathBuf,
@@ -268,7 +268,7 @@ impl Pair {
     }
 }
 
-/// What a certificate's dates say of a time, in seconds since 1970.
+/// Standing of a certificate at a time by its dates, in seconds since 1970.
 enum Validity {
     Counts,
     Ended(u64),

@@ -1,4 +1,7 @@
 //! Webhooks as requests and answers name and show them.
+//!
+//! Owns their ids as texts, and what of a hook and of a call is shown. What is asked of them is `routes::hooks`', what an
+//! operator does to them `apps`'.
 
 use chat::hooks::Hook;
 use schema::hook::{BeforeKind, HookKind, channel_kind_bit};
@@ -13,7 +16,7 @@ use crate::problem::Problem;
 /// The prefix of a webhook's id.
 const ID_PREFIX: &str = "hook_";
 
-/// What becomes of what a webhook is asked and does not answer.
+/// Fate of what a webhook is asked and does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnFailure {
@@ -36,14 +39,14 @@ pub(crate) struct ShownHook {
     channel_kinds: Vec<ChannelKind>,
     /// The channels whose events it is told; empty for all.
     channels: Vec<ChannelId>,
-    /// What it is asked before it is done.
+    /// Operations that it is asked about before they are done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     before: Vec<&'static str>,
-    /// How long it has to answer then, if it is asked anything, in milliseconds.
+    /// Time limit of its answer then, if it is asked anything, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u32>,
-    /// What becomes of what it does not answer, if it is asked anything.
+    /// Fate of what it does not answer, if it is asked anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_failure: Option<OnFailure>,
     /// Time at which it was made, in Unix milliseconds.
@@ -90,9 +93,9 @@ impl ShownHook {
 /// One call of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ShownCall {
-    /// When it began, in Unix milliseconds.
+    /// Time at which it began, in Unix milliseconds.
     at_ms: UnixMs,
-    /// How many events it told.
+    /// Number of events that it told.
     events: u16,
     /// The partition of their channels.
     lane: u16,

@@ -146,19 +146,8 @@ impl ChannelOp {
 
     /// Notes what applications said of it. What is not asked about has no such thing.
     pub fn set_ruling(&mut self, said: Option<Ruling>) {
-        match self {
-            Self::Send(SendOp { ruling, .. }) | Self::Edit(EditOp { ruling, .. }) => *ruling = said,
-            Self::Mark { .. }
-            | Self::Create(_)
-            | Self::AddMember { .. }
-            | Self::RemoveMember { .. }
-            | Self::Delete { .. }
-            | Self::React(_)
-            | Self::Typing { .. }
-            | Self::Publish { .. }
-            | Self::SetTitle { .. }
-            | Self::SetMuted { .. }
-            | Self::Block { .. } => {}
+        if let Self::Send(SendOp { ruling, .. }) | Self::Edit(EditOp { ruling, .. }) = self {
+            *ruling = said;
         }
     }
 

@@ -94,7 +94,7 @@ pub(crate) struct Tokens {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoggedOut {}
 
-/// How accounts sign in at this server.
+/// Ways in which accounts sign in at this server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SignIn {
     /// `own`: they sign up and log in here. `external`: they come with tokens of another issuer, and nobody signs up or logs in
@@ -102,7 +102,7 @@ pub(crate) struct SignIn {
     mode: SignInMode,
 }
 
-/// Whose tokens count.
+/// Issuers whose tokens count.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum SignInMode {

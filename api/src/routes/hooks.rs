@@ -44,13 +44,13 @@ pub(crate) struct HookRequest {
     #[serde(default)]
     #[schema(example = json!(["message.sent", "member.changed"]))]
     events: Vec<String>,
-    /// What it is asked before it is done: `message.send`, `message.edit`. Of applications with the scope `moderate`.
+    /// Operations that it is asked about before they are done: `message.send`, `message.edit`. Of applications with the scope `moderate`.
     #[serde(default)]
     #[schema(example = json!(["message.send"]))]
     before: Vec<String>,
-    /// How long it has to answer then, in milliseconds: 50 to 5,000, 1,000 unless given.
+    /// Time limit of its answer then, in milliseconds: 50 to 5,000, 1,000 unless given.
     timeout_ms: Option<u32>,
-    /// What becomes of what it does not answer.
+    /// Fate of what it does not answer.
     on_failure: Option<OnFailure>,
     /// The kinds of channels whose events it is told; all unless given.
     #[serde(default)]
@@ -243,7 +243,7 @@ fn before_bits(words: &[String]) -> Result<u32, Problem> {
     })
 }
 
-/// How long a hook has to answer; 0 for one that is asked nothing.
+/// Time limit of a hook's answer; 0 for one that is asked nothing.
 fn before_ms(before: u32, timeout_ms: Option<u32>, on_failure: Option<OnFailure>) -> Result<u32, Problem> {
     if before == 0 {
         if timeout_ms.is_some() || on_failure.is_some() {

@@ -37,7 +37,7 @@ impl AskOutcome {
     }
 }
 
-/// How often each came.
+/// Count of each.
 #[derive(Debug, Default)]
 pub struct Counts([AtomicU64; AskOutcome::ALL.len()]);
 

@@ -39,14 +39,14 @@ use rest::Rest;
 
 /// Pause between two reads of the hooks: one that was made is asked from then on.
 const HOOKS_EVERY: Duration = Duration::from_secs(1);
-/// When to send again what found no place at a hook.
+/// Pause before what found no place at a hook is to be sent again.
 const RETRY_MS: u32 = 250;
-/// How often at most the log says that one hook fails.
+/// Least pause between two lines of the log about one hook that fails.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 /// The reason that a sender is told where a hook refuses what it does not answer.
 const UNANSWERED: &str = "the application that looks at messages here did not answer";
 
-/// What an asker is made of.
+/// Parts of an asker.
 pub struct Parts<E> {
     /// The store.
     pub engine: E,
@@ -62,7 +62,7 @@ pub struct Parts<E> {
     pub tell: Box<dyn Fn(Arc<Concerns>) + Send + Sync>,
 }
 
-/// What is known of a hook beside its record. It outlives changes of the list.
+/// State of a hook beside its record. It outlives changes of the list.
 #[derive(Debug)]
 struct HookState {
     places: Arc<Semaphore>,
@@ -297,7 +297,7 @@ async fn call_all(
     }
 }
 
-/// What a hook answers in its time.
+/// Answer of a hook in its time.
 async fn ask(caller: &Caller, hook: &Hook, asked: Asked, within: Duration, wall: UnixMs) -> Result<Verdict, String> {
     let (id, body) = asked.into_call();
     let target = (hook.record.url.as_str(), hook.record.secret.as_str());

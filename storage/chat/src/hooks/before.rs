@@ -48,23 +48,9 @@ pub async fn screening<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp
     })
 }
 
-/// Whose an operation is, and its name, if it is one that is asked about.
+/// User and name of an operation that is asked about.
 fn named(op: &ChannelOp) -> Option<(UserId, ClientMsgId)> {
-    match op {
-        ChannelOp::Send(send) => Some((send.from, send.client_msg_id)),
-        ChannelOp::Edit(edit) => Some((edit.by, edit.op_id)),
-        ChannelOp::Mark { .. }
-        | ChannelOp::Create(_)
-        | ChannelOp::AddMember { .. }
-        | ChannelOp::RemoveMember { .. }
-        | ChannelOp::Delete { .. }
-        | ChannelOp::React(_)
-        | ChannelOp::Typing { .. }
-        | ChannelOp::Publish { .. }
-        | ChannelOp::SetTitle { .. }
-        | ChannelOp::SetMuted { .. }
-        | ChannelOp::Block { .. } => None,
-    }
+    if let ChannelOp::Edit(edit) = op { Some((edit.by, edit.op_id)) } else { op.sends() }
 }
 
 /// Whether a hook is asked about operations of a channel of this kind.
