@@ -11,6 +11,9 @@ use schema::limits::{LINK_BYTES_MAX, NODE_LINK_RESEND_BYTES_MAX, NODE_LINK_UNSEN
 use crate::options::{Options, Workload};
 use crate::rng::Rng;
 
+/// How many of a thousand lives of nodes ask applications, where they may.
+const ASKED_PERMILLE: u32 = 750;
+
 /// Nodes of a world.
 pub const NODES_MAX: usize = 5;
 /// Hosts of clients: many clients on few hosts, since a run's cost grows with the square of hosts.
@@ -150,6 +153,8 @@ pub struct Plan {
     pub peer_resend_bytes: usize,
     /// Store tasks that a shard has under way.
     pub store_tasks: usize,
+    /// How many of a thousand lives of nodes ask applications before they store a message.
+    pub asked_permille: u32,
     /// When all nodes end, to begin again 31 days later by the wall, so that inboxes are trimmed behind devices' cursors.
     /// 0 is before the first life.
     pub leap_ms: Option<u64>,
@@ -222,6 +227,10 @@ impl Plan {
             nodes,
             ..Self::default()
         };
+        // Only where a shard has as many store tasks as `BEFORE_WAITING_MAX` is an eighth of: with fewer those that wait for an
+        // application would leave the store none.
+        let asked_permille = if alone.store_tasks >= STORE_TASKS_MAX as usize { ASKED_PERMILLE } else { 0 };
+        let alone = Self { asked_permille, ..alone };
         if is_alone { alone } else { alone.among_others(rng) }
     }
 

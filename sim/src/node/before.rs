@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use host::{Asking, Before};
 use schema::hook::{BeforeKind, Concerns};
-use schema::limits::STORE_TASKS_MAX;
 use schema::{ChannelId, ChannelOp, ErrorCode, Refusal, UnixMs};
 use tokio::time::sleep;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rng::Rng;
 
-/// How many of a thousand lives of nodes ask applications, where they may.
-const ASKED_PERMILLE: u32 = 750;
 /// The longest that an answer takes.
 const ANSWER_MS_MAX: u64 = 300;
 /// One question of so many is not answered now.
@@ -25,10 +22,9 @@ const BUSY_OF: u64 = 40;
 /// See the module.
 pub(super) struct Applications;
 
-/// Whether a life of a node asks applications: only where a shard has as many store tasks as `BEFORE_WAITING_MAX` is an eighth of.
-/// With fewer those that wait for an application would leave the store none.
-pub(super) fn are_asked(rng: &Rng, store_tasks: usize) -> bool {
-    store_tasks >= STORE_TASKS_MAX as usize && rng.part("applications").chance(ASKED_PERMILLE)
+/// Whether a life of a node asks applications.
+pub(super) fn are_asked(rng: &Rng, asked_permille: u32) -> bool {
+    rng.part("applications").chance(asked_permille)
 }
 
 /// All that there is to ask about.

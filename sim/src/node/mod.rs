@@ -273,7 +273,7 @@ struct Node {
 impl Node {
     fn start_shards(&self, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
         let auth = Arc::new(Tokens);
-        if before::are_asked(rng, self.world.plan.store_tasks) {
+        if before::are_asked(rng, self.world.plan.asked_permille) {
             self.orders.set_before(before::everything());
         }
         let plan = &self.world.plan;
