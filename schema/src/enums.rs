@@ -5,6 +5,7 @@
 use crate::event::{MemberChange, Role};
 use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery as fb;
+use crate::media::MediaKind;
 use crate::message::MessageKind;
 use crate::op::{ChannelKind, PastAccess};
 use crate::packed::packed_enums;
@@ -39,6 +40,7 @@ macro_rules! flat_enums {
 
 flat_enums! {
     MessageKind { Text }
+    MediaKind { Image, Video, Audio, File }
     ChannelKind { Direct, Group, Large }
     PastAccess { Joined, All }
     PresenceState { Offline, Away, Online }

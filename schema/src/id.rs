@@ -121,6 +121,11 @@ timed_id! {
     ChannelId, "channel id: a decimal string"
 }
 
+timed_id! {
+    /// A picture or another file that was uploaded, made like a [`UserId`].
+    MediaId, "media id: a decimal string"
+}
+
 /// Canonical decimal: what [`fmt::Display`] prints, so that one id has one text.
 fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || (text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0'));

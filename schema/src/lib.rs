@@ -10,6 +10,7 @@
 //! text                         names, and characters that show nothing
 //! position                     places in an inbox, and cursors as clients hold them
 //! place                        places in lists of messages
+//! media                        pictures and files that messages carry
 //! message command              what clients say and hear       -> codec::{json, fb}, asyncapi
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! notice template              what somebody is told outside of a connection, by which media, in which words
@@ -32,6 +33,7 @@ mod generated;
 pub mod hook;
 pub mod id;
 pub mod limits;
+pub mod media;
 pub mod mesh;
 pub mod message;
 pub mod notice;
@@ -59,7 +61,8 @@ pub use codec::Encoding;
 pub use command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
 pub use emoji::Emoji;
 pub use event::{Event, EventBody};
-pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
+pub use id::{ChannelId, ClientMsgId, DeviceId, MediaId, Seq, SessionId, UserId};
+pub use media::{Attachment, MediaKind};
 pub use message::{Message, MessageKind};
 pub use notice::{Medium, NoticeId};
 pub use op::{ChannelOp, OpReply, Refusal, Ruling};

@@ -80,6 +80,10 @@ pub(crate) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+pub(crate) fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// No one is mentioned.
 #[must_use]
 pub fn no_mentions() -> Arc<[UserId]> {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::emoji::Emoji;
-use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+use crate::id::{ChannelId, ClientMsgId, MediaId, Seq, UserId};
 use crate::notice::NoticeId;
 use crate::position::{Position, Stamp};
 use crate::time::UnixMs;
@@ -159,6 +159,7 @@ packed_as! {
     bool as u8: |on| u8::from(*on), |byte| byte != 0;
     UserId as u64: |user| user.0, Self;
     ChannelId as u64: |channel| channel.0, Self;
+    MediaId as u64: |media| media.0, Self;
     Seq as u64: |seq| seq.0, Self;
     UnixMs as u64: |at| at.0, Self;
     Epoch as u64: |epoch| epoch.0, Self;

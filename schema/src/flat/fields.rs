@@ -9,8 +9,8 @@ use flatbuffers::{Follow, ForwardsUOffset, Vector, WIPOffset};
 use super::{Builder, FlatTable, Illegal, Put, Take};
 use crate::code::ErrorCode;
 use crate::emoji::Emoji;
-use crate::generated::rookery::{Uuid, mesh};
-use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
+use crate::generated::rookery::{Uuid, mesh, record};
+use crate::id::{ChannelId, ClientMsgId, DeviceId, MediaId, Seq, SessionId, UserId};
 use crate::place::{MessagePlace, ParsePlaceError};
 use crate::position::{Cursor, Position, Stamp};
 use crate::time::UnixMs;
@@ -80,6 +80,7 @@ numbers! {
     u16 as u16: |number| number, std::convert::identity;
     UserId as u64: |user| user.0, UserId;
     ChannelId as u64: |channel| channel.0, ChannelId;
+    MediaId as u64: |media| media.0, MediaId;
     SessionId as u64: |session| session.0, SessionId;
     Seq as u64: |seq| seq.0, Seq;
     UnixMs as u64: |at| at.0, UnixMs;
@@ -151,6 +152,13 @@ impl Take<Option<&str>> for String {
     }
 }
 
+/// The same, shared.
+impl Take<Option<&str>> for Arc<str> {
+    fn take(stored: Option<&str>) -> Result<Self, Illegal> {
+        Ok(stored.unwrap_or_default().into())
+    }
+}
+
 /// Structs, which lie in the table itself.
 macro_rules! structs {
     ($($type:ty as $struct:ty: |$value:ident| $put:expr, |$stored:ident| $take:expr;)*) => {$(
@@ -176,6 +184,7 @@ structs! {
         let id = Self(stored.0);
         if id.is_v7() { Ok(id) } else { Err(Illegal::new("expected a UUID of version 7")) }
     };
+    [u8; 32] as record::Sha256: |hash| record::Sha256(*hash), |stored| Ok(stored.0);
     Stamp as mesh::Stamp: |at| mesh::Stamp::new(at.version, at.batch),
         |stored| Ok(Self { version: stored.version(), batch: stored.batch() });
     Position as mesh::Position: |at| mesh::Position::new(at.stamp.version, at.stamp.batch, at.ordinal),
@@ -263,6 +272,7 @@ macro_rules! number_elements {
 
 number_elements! {
     UserId as u64: |user| user.0, omitted true;
+    MediaId as u64: |media| media.0, omitted true;
     ChannelId as u64: |channel| channel.0, omitted false;
     SessionId as u64: |session| session.0, omitted false;
     u16 as u16: |number| *number, omitted false;

@@ -448,6 +448,99 @@ impl<'a> ::flatbuffers::Verifiable for MemberChange {
 
 impl ::flatbuffers::SimpleToVerifyInSlice for MemberChange {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_MEDIA_KIND: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_MEDIA_KIND: u8 = 3;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_MEDIA_KIND: [MediaKind; 4] = [
+  MediaKind::image,
+  MediaKind::video,
+  MediaKind::audio,
+  MediaKind::file,
+];
+
+/// What a media is: see the crate's `media`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct MediaKind(pub u8);
+#[allow(non_upper_case_globals)]
+impl MediaKind {
+  pub const image: Self = Self(0);
+  pub const video: Self = Self(1);
+  pub const audio: Self = Self(2);
+  pub const file: Self = Self(3);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::image,
+    Self::video,
+    Self::audio,
+    Self::file,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::image => Some("image"),
+      Self::video => Some("video"),
+      Self::audio => Some("audio"),
+      Self::file => Some("file"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for MediaKind {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for MediaKind {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for MediaKind {
+    type Output = MediaKind;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for MediaKind {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for MediaKind {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for MediaKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PRESENCE_STATE: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MAX_PRESENCE_STATE: u8 = 2;
@@ -1164,6 +1257,241 @@ impl ::core::fmt::Debug for Tally<'_> {
       ds.field("emoji", &self.emoji());
       ds.field("count", &self.count());
       ds.field("mine", &self.mine());
+      ds.finish()
+  }
+}
+pub enum AttachmentOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A picture, a video or another file that a message carries.
+pub struct Attachment<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Attachment<'a> {
+  type Inner = Attachment<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Attachment<'a> {
+  pub const VT_MEDIA_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_KIND: ::flatbuffers::VOffsetT = 6;
+  pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 10;
+  pub const VT_BYTES: ::flatbuffers::VOffsetT = 12;
+  pub const VT_WIDTH: ::flatbuffers::VOffsetT = 14;
+  pub const VT_HEIGHT: ::flatbuffers::VOffsetT = 16;
+  pub const VT_BLURHASH: ::flatbuffers::VOffsetT = 18;
+  pub const VT_POSTER: ::flatbuffers::VOffsetT = 20;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Attachment { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AttachmentArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Attachment<'bldr>> {
+    let mut builder = AttachmentBuilder::new(_fbb);
+    if let Some(x) = args.poster { builder.add_poster(x); }
+    builder.add_bytes(args.bytes);
+    builder.add_media_id(args.media_id);
+    if let Some(x) = args.blurhash { builder.add_blurhash(x); }
+    builder.add_height(args.height);
+    builder.add_width(args.width);
+    if let Some(x) = args.name { builder.add_name(x); }
+    if let Some(x) = args.content_type { builder.add_content_type(x); }
+    builder.add_kind(args.kind);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn media_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Attachment::VT_MEDIA_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn kind(&self) -> MediaKind {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<MediaKind>(Attachment::VT_KIND, Some(MediaKind::image)).unwrap()}
+  }
+  #[inline]
+  pub fn content_type(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Attachment::VT_CONTENT_TYPE, None).unwrap()}
+  }
+  #[inline]
+  pub fn name(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Attachment::VT_NAME, None)}
+  }
+  #[inline]
+  pub fn bytes(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Attachment::VT_BYTES, Some(0)).unwrap()}
+  }
+  /// 0 where it is no picture, and height.
+  #[inline]
+  pub fn width(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Attachment::VT_WIDTH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn height(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Attachment::VT_HEIGHT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn blurhash(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Attachment::VT_BLURHASH, None)}
+  }
+  #[inline]
+  pub fn poster(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Attachment::VT_POSTER, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Attachment<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("media_id", Self::VT_MEDIA_ID, false)?
+     .visit_field::<MediaKind>("kind", Self::VT_KIND, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("content_type", Self::VT_CONTENT_TYPE, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+     .visit_field::<u64>("bytes", Self::VT_BYTES, false)?
+     .visit_field::<u32>("width", Self::VT_WIDTH, false)?
+     .visit_field::<u32>("height", Self::VT_HEIGHT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("blurhash", Self::VT_BLURHASH, false)?
+     .visit_field::<u64>("poster", Self::VT_POSTER, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AttachmentArgs<'a> {
+    pub media_id: u64,
+    pub kind: MediaKind,
+    pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub bytes: u64,
+    pub width: u32,
+    pub height: u32,
+    pub blurhash: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub poster: Option<u64>,
+}
+impl<'a> Default for AttachmentArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AttachmentArgs {
+      media_id: 0,
+      kind: MediaKind::image,
+      content_type: None, // required field
+      name: None,
+      bytes: 0,
+      width: 0,
+      height: 0,
+      blurhash: None,
+      poster: None,
+    }
+  }
+}
+
+pub struct AttachmentBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AttachmentBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_media_id(&mut self, media_id: u64) {
+    self.fbb_.push_slot::<u64>(Attachment::VT_MEDIA_ID, media_id, 0);
+  }
+  #[inline]
+  pub fn add_kind(&mut self, kind: MediaKind) {
+    self.fbb_.push_slot::<MediaKind>(Attachment::VT_KIND, kind, MediaKind::image);
+  }
+  #[inline]
+  pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Attachment::VT_CONTENT_TYPE, content_type);
+  }
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Attachment::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_bytes(&mut self, bytes: u64) {
+    self.fbb_.push_slot::<u64>(Attachment::VT_BYTES, bytes, 0);
+  }
+  #[inline]
+  pub fn add_width(&mut self, width: u32) {
+    self.fbb_.push_slot::<u32>(Attachment::VT_WIDTH, width, 0);
+  }
+  #[inline]
+  pub fn add_height(&mut self, height: u32) {
+    self.fbb_.push_slot::<u32>(Attachment::VT_HEIGHT, height, 0);
+  }
+  #[inline]
+  pub fn add_blurhash(&mut self, blurhash: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Attachment::VT_BLURHASH, blurhash);
+  }
+  #[inline]
+  pub fn add_poster(&mut self, poster: u64) {
+    self.fbb_.push_slot_always::<u64>(Attachment::VT_POSTER, poster);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AttachmentBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AttachmentBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Attachment<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Attachment::VT_CONTENT_TYPE,"content_type");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Attachment<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Attachment");
+      ds.field("media_id", &self.media_id());
+      ds.field("kind", &self.kind());
+      ds.field("content_type", &self.content_type());
+      ds.field("name", &self.name());
+      ds.field("bytes", &self.bytes());
+      ds.field("width", &self.width());
+      ds.field("height", &self.height());
+      ds.field("blurhash", &self.blurhash());
+      ds.field("poster", &self.poster());
       ds.finish()
   }
 }
@@ -21084,6 +21412,87 @@ impl ::core::fmt::Debug for MeshFrame<'_> {
 pub mod record {
 
 
+// struct Sha256, aligned to 1
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq)]
+pub struct Sha256(pub [u8; 32]);
+impl Default for Sha256 { 
+  fn default() -> Self { 
+    Self([0; 32])
+  }
+}
+impl ::core::fmt::Debug for Sha256 {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    f.debug_struct("Sha256")
+      .field("bytes", &self.bytes())
+      .finish()
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Sha256 {}
+impl<'a> ::flatbuffers::Follow<'a> for Sha256 {
+  type Inner = &'a Sha256;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { <&'a Sha256>::follow(buf, loc) }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for &'a Sha256 {
+  type Inner = &'a Sha256;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { ::flatbuffers::follow_cast_ref::<Sha256>(buf, loc) }
+  }
+}
+impl<'b> ::flatbuffers::Push for Sha256 {
+    type Output = Sha256;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        let src = unsafe { ::core::slice::from_raw_parts(self as *const Sha256 as *const u8, <Self as ::flatbuffers::Push>::size()) };
+        dst.copy_from_slice(src);
+    }
+    #[inline]
+    fn alignment() -> ::flatbuffers::PushAlignment {
+        ::flatbuffers::PushAlignment::new(1)
+    }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Sha256 {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.in_buffer::<Self>(pos)
+  }
+}
+
+impl<'a> Sha256 {
+  #[allow(clippy::too_many_arguments)]
+  pub fn new(
+    bytes: &[u8; 32],
+  ) -> Self {
+    let mut s = Self([0; 32]);
+    s.set_bytes(bytes);
+    s
+  }
+
+  pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 32> {
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid array in this slot
+    use ::flatbuffers::Follow;
+    unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
+  }
+
+  pub fn set_bytes(&mut self, items: &[u8; 32]) {
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid array in this slot
+    unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
+  }
+
+}
+
 pub enum ChannelRecordOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -24091,6 +24500,458 @@ impl ::core::fmt::Debug for HookRecord<'_> {
       ds.field("before", &self.before());
       ds.field("before_ms", &self.before_ms());
       ds.field("failure_refuses", &self.failure_refuses());
+      ds.finish()
+  }
+}
+pub enum MediaRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A media that is whole.
+pub struct MediaRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for MediaRecord<'a> {
+  type Inner = MediaRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> MediaRecord<'a> {
+  pub const VT_OWNER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ATTACHMENT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SHA256: ::flatbuffers::VOffsetT = 8;
+  pub const VT_UPLOADED_SHA256: ::flatbuffers::VOffsetT = 10;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_RESERVED_MS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_PART_BYTES: ::flatbuffers::VOffsetT = 16;
+  pub const VT_THUMBNAILS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_THUMBNAILS_TYPE: ::flatbuffers::VOffsetT = 20;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    MediaRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args MediaRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<MediaRecord<'bldr>> {
+    let mut builder = MediaRecordBuilder::new(_fbb);
+    builder.add_part_bytes(args.part_bytes);
+    builder.add_reserved_ms(args.reserved_ms);
+    builder.add_created_ms(args.created_ms);
+    builder.add_owner(args.owner);
+    if let Some(x) = args.thumbnails_type { builder.add_thumbnails_type(x); }
+    builder.add_thumbnails(args.thumbnails);
+    if let Some(x) = args.uploaded_sha256 { builder.add_uploaded_sha256(x); }
+    if let Some(x) = args.sha256 { builder.add_sha256(x); }
+    if let Some(x) = args.attachment { builder.add_attachment(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn owner(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(MediaRecord::VT_OWNER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn attachment(&self) -> super::Attachment<'a> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::Attachment>>(MediaRecord::VT_ATTACHMENT, None).unwrap()}
+  }
+  #[inline]
+  pub fn sha256(&self) -> &'a Sha256 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Sha256>(MediaRecord::VT_SHA256, None).unwrap()}
+  }
+  #[inline]
+  pub fn uploaded_sha256(&self) -> &'a Sha256 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Sha256>(MediaRecord::VT_UPLOADED_SHA256, None).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(MediaRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn reserved_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(MediaRecord::VT_RESERVED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn part_bytes(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(MediaRecord::VT_PART_BYTES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn thumbnails(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(MediaRecord::VT_THUMBNAILS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn thumbnails_type(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MediaRecord::VT_THUMBNAILS_TYPE, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for MediaRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("owner", Self::VT_OWNER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<super::Attachment>>("attachment", Self::VT_ATTACHMENT, true)?
+     .visit_field::<Sha256>("sha256", Self::VT_SHA256, true)?
+     .visit_field::<Sha256>("uploaded_sha256", Self::VT_UPLOADED_SHA256, true)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<u64>("reserved_ms", Self::VT_RESERVED_MS, false)?
+     .visit_field::<u64>("part_bytes", Self::VT_PART_BYTES, false)?
+     .visit_field::<u32>("thumbnails", Self::VT_THUMBNAILS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("thumbnails_type", Self::VT_THUMBNAILS_TYPE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct MediaRecordArgs<'a> {
+    pub owner: u64,
+    pub attachment: Option<::flatbuffers::WIPOffset<super::Attachment<'a>>>,
+    pub sha256: Option<&'a Sha256>,
+    pub uploaded_sha256: Option<&'a Sha256>,
+    pub created_ms: u64,
+    pub reserved_ms: u64,
+    pub part_bytes: u64,
+    pub thumbnails: u32,
+    pub thumbnails_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for MediaRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    MediaRecordArgs {
+      owner: 0,
+      attachment: None, // required field
+      sha256: None, // required field
+      uploaded_sha256: None, // required field
+      created_ms: 0,
+      reserved_ms: 0,
+      part_bytes: 0,
+      thumbnails: 0,
+      thumbnails_type: None,
+    }
+  }
+}
+
+pub struct MediaRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MediaRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_owner(&mut self, owner: u64) {
+    self.fbb_.push_slot::<u64>(MediaRecord::VT_OWNER, owner, 0);
+  }
+  #[inline]
+  pub fn add_attachment(&mut self, attachment: ::flatbuffers::WIPOffset<super::Attachment<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::Attachment>>(MediaRecord::VT_ATTACHMENT, attachment);
+  }
+  #[inline]
+  pub fn add_sha256(&mut self, sha256: &Sha256) {
+    self.fbb_.push_slot_always::<&Sha256>(MediaRecord::VT_SHA256, sha256);
+  }
+  #[inline]
+  pub fn add_uploaded_sha256(&mut self, uploaded_sha256: &Sha256) {
+    self.fbb_.push_slot_always::<&Sha256>(MediaRecord::VT_UPLOADED_SHA256, uploaded_sha256);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(MediaRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn add_reserved_ms(&mut self, reserved_ms: u64) {
+    self.fbb_.push_slot::<u64>(MediaRecord::VT_RESERVED_MS, reserved_ms, 0);
+  }
+  #[inline]
+  pub fn add_part_bytes(&mut self, part_bytes: u64) {
+    self.fbb_.push_slot::<u64>(MediaRecord::VT_PART_BYTES, part_bytes, 0);
+  }
+  #[inline]
+  pub fn add_thumbnails(&mut self, thumbnails: u32) {
+    self.fbb_.push_slot::<u32>(MediaRecord::VT_THUMBNAILS, thumbnails, 0);
+  }
+  #[inline]
+  pub fn add_thumbnails_type(&mut self, thumbnails_type: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MediaRecord::VT_THUMBNAILS_TYPE, thumbnails_type);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MediaRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    MediaRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<MediaRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, MediaRecord::VT_ATTACHMENT,"attachment");
+    self.fbb_.required(o, MediaRecord::VT_SHA256,"sha256");
+    self.fbb_.required(o, MediaRecord::VT_UPLOADED_SHA256,"uploaded_sha256");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for MediaRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("MediaRecord");
+      ds.field("owner", &self.owner());
+      ds.field("attachment", &self.attachment());
+      ds.field("sha256", &self.sha256());
+      ds.field("uploaded_sha256", &self.uploaded_sha256());
+      ds.field("created_ms", &self.created_ms());
+      ds.field("reserved_ms", &self.reserved_ms());
+      ds.field("part_bytes", &self.part_bytes());
+      ds.field("thumbnails", &self.thumbnails());
+      ds.field("thumbnails_type", &self.thumbnails_type());
+      ds.finish()
+  }
+}
+pub enum UploadRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// An upload that is not whole.
+pub struct UploadRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for UploadRecord<'a> {
+  type Inner = UploadRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> UploadRecord<'a> {
+  pub const VT_OWNER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 6;
+  pub const VT_POSTER: ::flatbuffers::VOffsetT = 8;
+  pub const VT_LENGTH: ::flatbuffers::VOffsetT = 10;
+  pub const VT_OFFSET: ::flatbuffers::VOffsetT = 12;
+  pub const VT_PART_BYTES: ::flatbuffers::VOffsetT = 14;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 16;
+  pub const VT_EXPIRES_MS: ::flatbuffers::VOffsetT = 18;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    UploadRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args UploadRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<UploadRecord<'bldr>> {
+    let mut builder = UploadRecordBuilder::new(_fbb);
+    builder.add_expires_ms(args.expires_ms);
+    builder.add_created_ms(args.created_ms);
+    builder.add_part_bytes(args.part_bytes);
+    builder.add_offset(args.offset);
+    builder.add_length(args.length);
+    if let Some(x) = args.poster { builder.add_poster(x); }
+    builder.add_owner(args.owner);
+    if let Some(x) = args.name { builder.add_name(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn owner(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_OWNER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn name(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRecord::VT_NAME, None)}
+  }
+  #[inline]
+  pub fn poster(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_POSTER, None)}
+  }
+  #[inline]
+  pub fn length(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_LENGTH, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn offset(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_OFFSET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn part_bytes(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_PART_BYTES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn expires_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_EXPIRES_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for UploadRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("owner", Self::VT_OWNER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+     .visit_field::<u64>("poster", Self::VT_POSTER, false)?
+     .visit_field::<u64>("length", Self::VT_LENGTH, false)?
+     .visit_field::<u64>("offset", Self::VT_OFFSET, false)?
+     .visit_field::<u64>("part_bytes", Self::VT_PART_BYTES, false)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<u64>("expires_ms", Self::VT_EXPIRES_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct UploadRecordArgs<'a> {
+    pub owner: u64,
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub poster: Option<u64>,
+    pub length: u64,
+    pub offset: u64,
+    pub part_bytes: u64,
+    pub created_ms: u64,
+    pub expires_ms: u64,
+}
+impl<'a> Default for UploadRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    UploadRecordArgs {
+      owner: 0,
+      name: None,
+      poster: None,
+      length: 0,
+      offset: 0,
+      part_bytes: 0,
+      created_ms: 0,
+      expires_ms: 0,
+    }
+  }
+}
+
+pub struct UploadRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UploadRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_owner(&mut self, owner: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_OWNER, owner, 0);
+  }
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRecord::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_poster(&mut self, poster: u64) {
+    self.fbb_.push_slot_always::<u64>(UploadRecord::VT_POSTER, poster);
+  }
+  #[inline]
+  pub fn add_length(&mut self, length: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_LENGTH, length, 0);
+  }
+  #[inline]
+  pub fn add_offset(&mut self, offset: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_OFFSET, offset, 0);
+  }
+  #[inline]
+  pub fn add_part_bytes(&mut self, part_bytes: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_PART_BYTES, part_bytes, 0);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn add_expires_ms(&mut self, expires_ms: u64) {
+    self.fbb_.push_slot::<u64>(UploadRecord::VT_EXPIRES_MS, expires_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UploadRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    UploadRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<UploadRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for UploadRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("UploadRecord");
+      ds.field("owner", &self.owner());
+      ds.field("name", &self.name());
+      ds.field("poster", &self.poster());
+      ds.field("length", &self.length());
+      ds.field("offset", &self.offset());
+      ds.field("part_bytes", &self.part_bytes());
+      ds.field("created_ms", &self.created_ms());
+      ds.field("expires_ms", &self.expires_ms());
       ds.finish()
   }
 }

@@ -17,7 +17,7 @@
 //! | [`TemplateRecord`], [`VariantRecord`] | FlatBuffers |
 //! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`] | packed |
 //! | [`CodeRecord`], [`NoticeEventRecord`] | packed |
-//! | [`HookRecord`] | FlatBuffers |
+//! | [`HookRecord`], [`MediaRecord`], [`UploadRecord`] | FlatBuffers |
 //! | [`HookedRecord`], [`HookCallRecord`] | packed: one an event and hook |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
@@ -30,6 +30,7 @@ mod fields;
 mod fixed;
 mod hook;
 mod inbox;
+mod media;
 mod message;
 mod node;
 mod notice;
@@ -45,6 +46,7 @@ pub use device::{DeviceRecord, PresenceRecord};
 pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
 pub use hook::{HookCallRecord, HookRecord, HookedBody, HookedRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
+pub use media::{MediaRecord, UploadRecord};
 pub use message::{BodyRecord, MessageRecord};
 pub use node::NodeRecord;
 pub use notice::{

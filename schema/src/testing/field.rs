@@ -9,7 +9,7 @@ use proptest::sample::select;
 use super::{Any, any_fields, any_value, from_any};
 use crate::code::ErrorCode;
 use crate::emoji::Emoji;
-use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
+use crate::id::{ChannelId, ClientMsgId, DeviceId, MediaId, Seq, SessionId, UserId};
 use crate::limits::DEVICE_ID_BYTES_MAX;
 use crate::notice::NoticeId;
 use crate::place::MessagePlace;
@@ -40,6 +40,7 @@ any_of! {
     Arc<str>: texts().prop_map(Into::into);
     UserId: from_any(UserId);
     ChannelId: from_any(ChannelId);
+    MediaId: from_any(MediaId);
     SessionId: from_any(SessionId);
     Seq: from_any(Seq);
     UnixMs: from_any(UnixMs);

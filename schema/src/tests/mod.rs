@@ -11,9 +11,9 @@ macro_rules! with_all_records {
             AppRecord ArrivalRecord BlockRecord ChannelRecord CodeRecord ContactRecord DeadRecord DedupRecord
             DeliveryRecord DeviceRecord EventRecord FenceRecord FirstNoticeRecord FriendRecord HeadRecord
             HookCallRecord HookRecord HookedRecord
-            IdempotencyRecord JobRecord MemberRecord MessageRecord NodeRecord NoticeEventRecord NoticeRecord
+            IdempotencyRecord JobRecord MediaRecord MemberRecord MessageRecord NodeRecord NoticeEventRecord NoticeRecord
             PresenceRecord PushRecord ReadMarkRecord RefreshRecord SettingsRecord TalliesRecord TemplateRecord
-            ToldRecord UserRecord VariantRecord
+            ToldRecord UploadRecord UserRecord VariantRecord
         }
     };
 }

@@ -5,8 +5,8 @@
 
 use schema::record::RecordError;
 use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Medium, NoticeId, Owner, Position, Seq, ShardIndex,
-    Stamp, UnixMs, UserId,
+    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, MediaId, Medium, NoticeId, Owner, Position, Seq,
+    ShardIndex, Stamp, UnixMs, UserId,
 };
 
 /// What reads a key or a row.
@@ -185,7 +185,7 @@ macro_rules! of_fields {
 pub(crate) use of_fields;
 
 of_fields! {
-    ChannelId { 0: u64 } UserId { 0: u64 } Seq { 0: u64 } UnixMs { 0: u64 } Epoch { 0: u64 } Incarnation { 0: u64 }
+    ChannelId { 0: u64 } MediaId { 0: u64 } UserId { 0: u64 } Seq { 0: u64 } UnixMs { 0: u64 } Epoch { 0: u64 } Incarnation { 0: u64 }
     ShardIndex { 0: u16 } ClientMsgId { 0: [u8; 16] } NoticeId { 0: [u8; 16] } Owner { incarnation: Incarnation, shard: ShardIndex }
 }
 

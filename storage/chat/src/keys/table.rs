@@ -6,13 +6,13 @@
 use schema::record::{
     AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, CodeRecord, ContactRecord, DeadRecord, DedupRecord,
     DeliveryRecord, DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord,
-    HookCallRecord, HookRecord, HookedRecord, IdempotencyRecord, JobRecord, MemberRecord, MessageRecord, NodeRecord,
-    NoticeEventRecord, NoticeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord,
-    SettingsRecord, TalliesRecord, TemplateRecord, ToldRecord, UserRecord, VariantRecord,
+    HookCallRecord, HookRecord, HookedRecord, IdempotencyRecord, JobRecord, MediaRecord, MemberRecord, MessageRecord,
+    NodeRecord, NoticeEventRecord, NoticeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError,
+    RefreshRecord, SettingsRecord, TalliesRecord, TemplateRecord, ToldRecord, UploadRecord, UserRecord, VariantRecord,
 };
 use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Medium, NoticeId, Position, Seq, ShardIndex, Stamp, UnixMs,
-    UserId,
+    ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, MediaId, Medium, NoticeId, Position, Seq, ShardIndex, Stamp,
+    UnixMs, UserId,
 };
 
 use crate::fields::{Field, Reader, Writer};
@@ -306,6 +306,18 @@ tables! {
         hook_cursor, hook_cursor_of: Left, packed::hook_cursor, "up to where a hook was told of a partition";
     75 HookCall "hook call" (hook: u64 = "hook", slot: u16 = "slot")
         hook_call, hook_call_of: Left, HookCallRecord::decode, "what came of one of a hook's last 1,000 calls";
+    76 Media "media" (media: MediaId = "media")
+        media, media_of: AsItIs, MediaRecord::decode, "a picture or another file that is whole";
+    77 MediaHash "media hash" (user: UserId = "user", hash: [u8; 32] = "hash")
+        media_hash, media_hash_of: AsItIs, packed::media, "the media that a user's upload of these bytes made";
+    78 MediaUse "media use" (media: MediaId = "media", channel: ChannelId = "channel", seq: Seq = "seq")
+        media_use, media_use_of: AsItIs, unread, "a message that holds a media; of channel 0: the media that it is the poster of";
+    79 MediaDue "media due" (due: UnixMs = "time", media: MediaId = "media")
+        media_due, media_due_of: AsItIs, unread, "when to remove a media unless something holds it";
+    80 Upload "upload" (media: MediaId = "media")
+        upload, upload_of: AsItIs, UploadRecord::decode, "an upload that is not whole, by the media that it will be";
+    81 MediaOf "media of" (user: UserId = "user", media: MediaId = "media")
+        media_of_user, media_of_user_fields: AsItIs, unread, "the media and uploads of a user";
 }
 
 impl Table {

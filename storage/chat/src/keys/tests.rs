@@ -229,7 +229,8 @@ fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order(
     check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
     check(Some(&[Table::EventCursor as u8]), Some((&[Table::External as u8], &[Table::External as u8 + 1])));
     check(Some(&[Table::External as u8 + 1]), Some((&[Table::Hook as u8, 0], &[Table::Hook as u8 + 1])));
-    check(Some(&[Table::HookCall as u8]), None);
+    check(Some(&[Table::HookCall as u8]), Some((&[Table::Media as u8], &[Table::Media as u8 + 1])));
+    check(Some(&[u8::MAX]), None);
     let check = |key: &[u8], expected: Option<Transfer>| assert_eq!(transfer(key), expected, "{key:?}");
     check(&[], None);
     check(&[0], None);

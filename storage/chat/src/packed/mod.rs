@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Medium, Position, Stamp, UnixMs, UserId};
+use schema::{ChannelId, MediaId, Medium, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
 
@@ -115,6 +115,11 @@ pub(super) fn direct_row(channel: ChannelId) -> [u8; 8] {
 /// `direct`.
 pub(super) fn direct(bytes: &[u8]) -> Result<ChannelId, RecordError> {
     bytes.try_into().map(|number| ChannelId(u64::from_be_bytes(number))).map_err(|_| damaged("direct", bytes))
+}
+
+/// `media hash`: the media of these bytes.
+pub(super) fn media(bytes: &[u8]) -> Result<MediaId, RecordError> {
+    bytes.try_into().map(|number| MediaId(u64::from_be_bytes(number))).map_err(|_| damaged("media hash", bytes))
 }
 
 fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {

@@ -21,9 +21,12 @@ use schema::command::HistoryWindow;
 use schema::limits::PUSH_GRACE_MS;
 use schema::page::{Arrival, SessionStart};
 use schema::record::{
-    AppRecord, ContactRecord, DeliveryState, HookCallRecord, HookRecord, NodeRecord, PresenceRecord, PushItem,
+    AppRecord, ContactRecord, DeliveryState, HookCallRecord, HookRecord, MediaRecord, NodeRecord, PresenceRecord,
+    PushItem, UploadRecord,
 };
-use schema::{Incarnation, Medium, NoticeId, Position, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::{
+    Attachment, Incarnation, MediaId, MediaKind, Medium, NoticeId, Position, PresenceState, Seq, Stamp, UnixMs, UserId,
+};
 
 use crate::notices_of_apps;
 use crate::templates::template;
@@ -65,7 +68,52 @@ fn world() -> World<MemoryEngine> {
     world.run("d.1 sends told; d.1 sends untold");
     world.wall = WALL;
     block_on(tell(&world.engine)).expect("told");
+    media(&world.engine);
     world
+}
+
+/// A media that a message holds, and an upload.
+fn media(engine: &MemoryEngine) {
+    let attachment = Attachment {
+        media_id: MediaId(7),
+        kind: MediaKind::File,
+        content_type: "application/octet-stream".into(),
+        name: "a".into(),
+        bytes: 1,
+        width: 0,
+        height: 0,
+        blurhash: "".into(),
+        poster: None,
+    };
+    let media = MediaRecord {
+        owner: ME,
+        attachment,
+        sha256: [1; 32],
+        uploaded_sha256: [1; 32],
+        created_ms: WALL,
+        reserved_ms: UnixMs(0),
+        part_bytes: 1,
+        thumbnails: 0,
+        thumbnails_type: String::new(),
+    };
+    let upload = UploadRecord {
+        owner: ME,
+        name: "b".into(),
+        poster: None,
+        length: 2,
+        offset: 1,
+        part_bytes: 1,
+        created_ms: WALL,
+        expires_ms: WALL,
+    };
+    write(engine, |tx| {
+        tx.set(&keys::media(MediaId(7)), &media.encode());
+        tx.set(&keys::media_hash(ME, [1; 32]), &MediaId(7).0.to_be_bytes());
+        tx.set(&keys::media_use(MediaId(7), channel("g"), Seq(1)), &[1]);
+        tx.set(&keys::media_due(WALL, MediaId(8)), &[1]);
+        tx.set(&keys::upload(MediaId(8)), &upload.encode());
+        tx.set(&keys::media_of_user(ME, MediaId(7)), &[1]);
+    });
 }
 
 /// An external user comes by a login of this name.
