@@ -267,7 +267,8 @@ impl<T: Talk> Sessions<T> {
             | Push::TokenExpiring { .. }
             | Push::Head { .. }
             | Push::Typing { .. }
-            | Push::Published { .. } => {}
+            | Push::Published { .. }
+            | Push::FeedHead { .. } => {}
         }
         Ok(())
     }

@@ -72,6 +72,8 @@ pub const SMALL_GROUP_MEMBERS_MAX: u32 = 20;
 pub const OPEN_CHANNELS_MAX: u32 = 64;
 /// How often a member who does not have a large channel open is told that it has grown.
 pub const HEAD_MS: u64 = 5_000;
+/// How often a user is told that posts came into its news feed.
+pub const FEED_HEAD_MS: u64 = 5_000;
 /// How often a subscription is renewed, and what nobody renews for three times as long ends.
 pub const RENEW_MS: u64 = 10_000;
 /// Users that a session may watch.

@@ -47,6 +47,7 @@ const PUSHES = {
   presence: object({ entries: list(entry) }),
   typing: object({ channel_id: id, user_id: id, on: flag }),
   published: object({ channel_id: id, event: text, data: text }),
+  feed_head: object({ count }),
   token_expiring: object({}),
   drain: object({ jitter_ms: maybe(count), url: maybe(text) }),
 };

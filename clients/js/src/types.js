@@ -34,6 +34,7 @@
  * @property {{ entries: PresenceEntry[] }} presence
  * @property {{ channel_id: string, user_id: string, on: boolean }} typing
  * @property {{ channel_id: string, event: string, data: string }} published the application's backend says something of a channel, which is kept nowhere
+ * @property {{ count: number }} feed_head so many posts came into the news feed: read it again
  * @property {import("./outbox.js").Outcome} outgoing
  * @property {{}} lost the device starts anew: drop what is held, and ask for channels
  * @property {{ error: unknown, during: string }} error what went wrong and was survived: for logs

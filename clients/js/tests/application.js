@@ -3,7 +3,7 @@
 import { Client, MemoryStore } from "../src/index.js";
 
 /** Events of which each is shown once and in order. */
-export const STRICT = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing", "published"];
+export const STRICT = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing", "published", "feed_head"];
 const LOOSE = ["state", "outgoing", "lost", "error"];
 
 export class Application {

@@ -112,6 +112,11 @@ pub enum Event {
         /// Text that says more of it.
         data: String,
     },
+    /// Posts came into the account's news feed: a hint to read it again, at most every 5 s.
+    FeedHead {
+        /// How many, since the last one.
+        count: u32,
+    },
     /// A channel that was open is open again on a new connection: its marks and counts as they are now.
     Opened {
         /// Channel that is open again.
@@ -193,6 +198,7 @@ fn known(kind: &str, fields: &Value) -> Option<Event> {
         Presence { entries: Vec<PresenceEntry> },
         Typing { channel_id: ChannelId, user_id: UserId, on: bool },
         Published { channel_id: ChannelId, event: String, data: String },
+        FeedHead { count: u32 },
     }
     let only = serde_json::Map::from_iter([(kind.to_owned(), fields.clone())]);
     Some(match serde_json::from_value(Value::Object(only)).ok()? {
@@ -211,6 +217,7 @@ fn known(kind: &str, fields: &Value) -> Option<Event> {
         Push::Presence { entries } => Event::Presence(entries),
         Push::Typing { channel_id, user_id, on } => Event::Typing { channel_id, user_id, on },
         Push::Published { channel_id, event, data } => Event::Published { channel_id, event, data },
+        Push::FeedHead { count } => Event::FeedHead { count },
     })
 }
 

@@ -72,6 +72,7 @@ impl Known {
             | Event::Presence(_)
             | Event::Typing { .. }
             | Event::Published { .. }
+            | Event::FeedHead { .. }
             | Event::Opened { .. }
             | Event::NotOpened { .. }
             | Event::Outgoing(_)

@@ -1,7 +1,8 @@
 //! Live notices to users of this home: handed to the shards that hold their sessions, and kept nowhere.
 //!
 //! Owns the choice of users: nobody is notified of what it did itself, and nobody whose home is another. A block goes on
-//! to that home: until somebody's list is judged anew it would see who has hidden.
+//! to that home: until somebody's list is judged anew it would see who has hidden. So do hints of news feeds, which a
+//! node's fan-out gives to any of its shards.
 
 use schema::mesh::{LiveBody, LiveEvent, MeshBody, Telling};
 use schema::{Partition, UserId};
@@ -18,7 +19,7 @@ impl Home {
         let (users, others): (Vec<UserId>, Vec<UserId>) = users.into_iter().partition(is_ours);
         if !others.is_empty() {
             effects.count(Counter::NotOurs);
-            if let LiveBody::Blocked { .. } = body {
+            if let LiveBody::Blocked { .. } | LiveBody::FeedHead { .. } = body {
                 for (home, users) in effects.placement.by_home(others) {
                     let body = body.clone();
                     effects.mesh(home, MeshBody::Live { events: vec![LiveEvent { channel, users, body }] });
@@ -38,6 +39,7 @@ impl Home {
             LiveBody::Published { event, data, open_only } => {
                 self.notify(&users, None, &Telling::Published { channel, event, data, open_only }, effects);
             }
+            LiveBody::FeedHead { count } => self.feeds_grew(&users, count, effects),
             LiveBody::Blocked { by, user, on } => self.watchers.blocked(by, user, on, effects),
         }
     }

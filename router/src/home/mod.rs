@@ -6,10 +6,12 @@
 //! asks from before that place is served from the store. It is the rows of arrivals, in the order of commits, that
 //! decide what a session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the
 //! answers. `users` has the sessions, `devices` registers them, `live` brings them notices that are in no inbox,
+//! `feed_heads` those that their news feeds have grown,
 //! `pushes` has the items for the phones of those without one, `moves` lets go of users whose home is another now.
 
 mod arrivals;
 mod devices;
+mod feed_heads;
 mod large;
 mod live;
 mod moves;
@@ -37,6 +39,7 @@ use crate::store::{Answer, ReadArrivals, TrimInbox, Visible, waiters};
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
 use devices::{Noting, Returned};
+use feed_heads::FeedHeads;
 use large::Large;
 use outbox::Outbox;
 use presence::Presence;
@@ -67,6 +70,7 @@ pub(crate) struct Home {
     pub(crate) presence: Presence,
     pub(crate) watchers: Watchers,
     large: Large,
+    feed_heads: FeedHeads,
     /// What is before this version may have arrived at earlier homes of users who have come here since: of them
     /// nothing is said but what is read from their inboxes at it or later.
     floor: u64,
@@ -83,6 +87,7 @@ impl Home {
             presence: Presence::new(now),
             watchers: Watchers::default(),
             large: Large::default(),
+            feed_heads: FeedHeads::default(),
             floor: 0,
             trimmed: None,
         }
@@ -107,6 +112,7 @@ impl Home {
         self.trim_next(effects);
         self.watchers.tick(effects);
         self.large.tick(effects);
+        self.tell_feed_heads(effects);
         self.presence.tick(effects);
         self.notify_presence(effects);
     }

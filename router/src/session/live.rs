@@ -30,6 +30,7 @@ impl LiveNotice {
                 let (event, data) = (Arc::clone(event), Arc::clone(data));
                 Some(Push::Published { channel_id: *channel, event, data })
             }
+            &Telling::FeedHead { count } => Some(Push::FeedHead { count }),
             Telling::Presence { .. } => None,
         };
         Self { what, push: push.map(Shared::new) }
@@ -43,7 +44,7 @@ impl Session {
             &(Telling::Typing { channel, open_only, .. } | Telling::Published { channel, open_only, .. }) => {
                 !open_only || self.has_open(channel)
             }
-            Telling::Read { .. } => true,
+            Telling::Read { .. } | Telling::FeedHead { .. } => true,
             &Telling::Head { channel, .. } => !self.follows(channel),
             Telling::Presence { entries } => {
                 let is_told = |entry: &&PresenceEntry| context.effects.placement.was_home_of_user(from, entry.user_id);

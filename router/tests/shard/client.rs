@@ -224,6 +224,7 @@ impl Client {
             Push::Typing { channel_id, on, .. } => {
                 format!("{} {}", if on { "types" } else { "stops" }, names.channel(channel_id))
             }
+            Push::FeedHead { count } => format!("feed +{count}"),
             Push::Published { channel_id, event, data } => format!("{event} {} {data}", names.channel(channel_id)),
             Push::TokenExpiring { .. } => "expiring".to_owned(),
             Push::Drain { url: None, .. } => "drain".to_owned(),

@@ -44,6 +44,20 @@ rules! {
         "a1 joins, api publishes ab moved x, b1 joins => a1: connected, moved ab x | api: 0 ok | b1: connected",
     }
 
+    who_has_new_posts_in_its_feed_is_told_at_most_once_in_five_seconds {
+        "a1 joins, a2 joins, b1 joins, c1 joins, feeds of abd grow 1
+        => a1: connected, feed +1 | a2: connected, feed +1 | b1: connected, feed +1 | c1: connected",
+        "a1 joins, feeds of a grow 1, feeds of a grow 1, wait 3s, feeds of a grow 2 => a1: connected, feed +1",
+        "a1 joins, feeds of a grow 1, feeds of a grow 1, wait 3s, feeds of a grow 2, wait 3s
+        => a1: connected, feed +1, feed +3",
+        // What comes while somebody is told waits as well.
+        "a1 joins, feeds of a grow 1, feeds of a grow 1, wait 6s, feeds of a grow 5, wait 3s => a1: connected, feed +1 ×2",
+        "a1 joins, feeds of a grow 1, wait 6s, feeds of a grow 4 => a1: connected, feed +1, feed +4",
+        // It is nobody's state: who comes later reads its feed anyway.
+        "feeds of a grow 1, a1 joins, wait 6s => a1: connected",
+        "2 nodes, a1 joins, c3 joins, feeds of ac grow 2 => a1: connected, feed +2 | c3: connected, feed +2",
+    }
+
     others_are_told_who_has_read {
         "a1 joins, b1 joins, b2 joins, a1 sends ab m1, b1 marks ab 1
         => a1: connected, #1, ab#1=m1, b read ab#1 | b1: connected, ab#1=m1, marked #1 0, read ab#1

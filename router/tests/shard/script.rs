@@ -12,6 +12,7 @@
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
 //! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | kicks a account | erases a | publishes ab event data | blocks ab on | removes b from Lab | adds b to La
+//! feeds of abc grow 2 (so many posts came into each of their news feeds)
 //! apps are asked [of ab] (before a send or an edit) | apps are gone | apps allow | change (a `~` at its end) | refuse | wait (nothing now: 114)
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1 | stray frame to a1 (to an earlier life of its node) | turned away (a connection)
@@ -242,6 +243,7 @@ impl World {
                 let op = ChannelOp::Publish { by: UserId::system(1), event: event.into(), data: data.into() };
                 self.api(channel, op);
             }
+            ["feeds", "of", users, "grow", count] => self.feeds_grow(users, number(count)),
             ["api", "kicks", name, "device"] => {
                 let (user, device, _) = parts(name, 1);
                 self.kick(user, Kicked::Device(device_id(device)));

@@ -146,6 +146,11 @@ pub enum Push {
         /// What it says of that: a text.
         data: Arc<str>,
     },
+    /// Posts came into the account's news feed, at most every 5 s. Kept nowhere: a hint to read the feed again.
+    FeedHead {
+        /// How many, since the last push of this kind.
+        count: u32,
+    },
 }
 
 /// One channel of a snapshot.
@@ -203,7 +208,8 @@ impl Push {
             | Self::Head { .. }
             | Self::Presence { .. }
             | Self::Typing { .. }
-            | Self::Published { .. } => None,
+            | Self::Published { .. }
+            | Self::FeedHead { .. } => None,
         }
     }
 
@@ -232,7 +238,8 @@ impl Push {
             | Self::Head { .. }
             | Self::Presence { .. }
             | Self::Typing { .. }
-            | Self::Published { .. } => None,
+            | Self::Published { .. }
+            | Self::FeedHead { .. } => None,
         }
     }
 }

@@ -916,10 +916,10 @@ pub struct ReplyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PUSH: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_PUSH: u8 = 13;
+pub const ENUM_MAX_PUSH: u8 = 14;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_PUSH: [Push; 14] = [
+pub const ENUM_VALUES_PUSH: [Push; 15] = [
   Push::NONE,
   Push::message,
   Push::membership,
@@ -934,6 +934,7 @@ pub const ENUM_VALUES_PUSH: [Push; 14] = [
   Push::presence,
   Push::typing,
   Push::published,
+  Push::feed_head,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -955,9 +956,10 @@ impl Push {
   pub const presence: Self = Self(11);
   pub const typing: Self = Self(12);
   pub const published: Self = Self(13);
+  pub const feed_head: Self = Self(14);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 13;
+  pub const ENUM_MAX: u8 = 14;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::message,
@@ -973,6 +975,7 @@ impl Push {
     Self::presence,
     Self::typing,
     Self::published,
+    Self::feed_head,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -991,6 +994,7 @@ impl Push {
       Self::presence => Some("presence"),
       Self::typing => Some("typing"),
       Self::published => Some("published"),
+      Self::feed_head => Some("feed_head"),
       _ => None,
     }
   }
@@ -8643,6 +8647,103 @@ impl ::core::fmt::Debug for PublishedPush<'_> {
       ds.finish()
   }
 }
+pub enum FeedHeadPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Posts that came into the account's news feed since the last one. A hint, kept nowhere.
+pub struct FeedHeadPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for FeedHeadPush<'a> {
+  type Inner = FeedHeadPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> FeedHeadPush<'a> {
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    FeedHeadPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FeedHeadPushArgs
+  ) -> ::flatbuffers::WIPOffset<FeedHeadPush<'bldr>> {
+    let mut builder = FeedHeadPushBuilder::new(_fbb);
+    builder.add_count(args.count);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(FeedHeadPush::VT_COUNT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for FeedHeadPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FeedHeadPushArgs {
+    pub count: u32,
+}
+impl<'a> Default for FeedHeadPushArgs {
+  #[inline]
+  fn default() -> Self {
+    FeedHeadPushArgs {
+      count: 0,
+    }
+  }
+}
+
+pub struct FeedHeadPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FeedHeadPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(FeedHeadPush::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FeedHeadPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FeedHeadPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<FeedHeadPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for FeedHeadPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("FeedHeadPush");
+      ds.field("count", &self.count());
+      ds.finish()
+  }
+}
 pub enum ServerFrameOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -9149,6 +9250,21 @@ impl<'a> ServerFrame<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_feed_head(&self) -> Option<FeedHeadPush<'a>> {
+    if self.push_type() == Push::feed_head {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { FeedHeadPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for ServerFrame<'_> {
@@ -9194,6 +9310,7 @@ impl ::flatbuffers::Verifiable for ServerFrame<'_> {
           Push::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresencePush>>("Push::presence", pos),
           Push::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingPush>>("Push::typing", pos),
           Push::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PublishedPush>>("Push::published", pos),
+          Push::feed_head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FeedHeadPush>>("Push::feed_head", pos),
           _ => Ok(()),
         }
      })?
@@ -9472,6 +9589,13 @@ impl ::core::fmt::Debug for ServerFrame<'_> {
         },
         Push::published => {
           if let Some(x) = self.push__as_published() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::feed_head => {
+          if let Some(x) = self.push__as_feed_head() {
             ds.field("push_", &x)
           } else {
             ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -9935,15 +10059,16 @@ impl ::flatbuffers::SimpleToVerifyInSlice for KickedAccount {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_LIVE_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_LIVE_BODY: u8 = 4;
+pub const ENUM_MAX_LIVE_BODY: u8 = 5;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_LIVE_BODY: [LiveBody; 5] = [
+pub const ENUM_VALUES_LIVE_BODY: [LiveBody; 6] = [
   LiveBody::NONE,
   LiveBody::typing,
   LiveBody::read,
   LiveBody::blocked,
   LiveBody::published,
+  LiveBody::feed_head,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9956,15 +10081,17 @@ impl LiveBody {
   pub const read: Self = Self(2);
   pub const blocked: Self = Self(3);
   pub const published: Self = Self(4);
+  pub const feed_head: Self = Self(5);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 4;
+  pub const ENUM_MAX: u8 = 5;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::typing,
     Self::read,
     Self::blocked,
     Self::published,
+    Self::feed_head,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9974,6 +10101,7 @@ impl LiveBody {
       Self::read => Some("read"),
       Self::blocked => Some("blocked"),
       Self::published => Some("published"),
+      Self::feed_head => Some("feed_head"),
       _ => None,
     }
   }
@@ -10033,16 +10161,17 @@ pub struct LiveBodyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_TELLING: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_TELLING: u8 = 5;
+pub const ENUM_MAX_TELLING: u8 = 6;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_TELLING: [Telling; 6] = [
+pub const ENUM_VALUES_TELLING: [Telling; 7] = [
   Telling::NONE,
   Telling::typing,
   Telling::read,
   Telling::head,
   Telling::presence,
   Telling::published,
+  Telling::feed_head,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -10056,9 +10185,10 @@ impl Telling {
   pub const head: Self = Self(3);
   pub const presence: Self = Self(4);
   pub const published: Self = Self(5);
+  pub const feed_head: Self = Self(6);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_MAX: u8 = 6;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::typing,
@@ -10066,6 +10196,7 @@ impl Telling {
     Self::head,
     Self::presence,
     Self::published,
+    Self::feed_head,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -10076,6 +10207,7 @@ impl Telling {
       Self::head => Some("head"),
       Self::presence => Some("presence"),
       Self::published => Some("published"),
+      Self::feed_head => Some("feed_head"),
       _ => None,
     }
   }
@@ -17627,6 +17759,102 @@ impl ::core::fmt::Debug for LivePublished<'_> {
       ds.finish()
   }
 }
+pub enum LiveFeedHeadOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LiveFeedHead<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LiveFeedHead<'a> {
+  type Inner = LiveFeedHead<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LiveFeedHead<'a> {
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LiveFeedHead { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveFeedHeadArgs
+  ) -> ::flatbuffers::WIPOffset<LiveFeedHead<'bldr>> {
+    let mut builder = LiveFeedHeadBuilder::new(_fbb);
+    builder.add_count(args.count);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(LiveFeedHead::VT_COUNT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LiveFeedHead<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveFeedHeadArgs {
+    pub count: u32,
+}
+impl<'a> Default for LiveFeedHeadArgs {
+  #[inline]
+  fn default() -> Self {
+    LiveFeedHeadArgs {
+      count: 0,
+    }
+  }
+}
+
+pub struct LiveFeedHeadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveFeedHeadBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(LiveFeedHead::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveFeedHeadBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveFeedHeadBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LiveFeedHead<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LiveFeedHead<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LiveFeedHead");
+      ds.field("count", &self.count());
+      ds.finish()
+  }
+}
 pub enum LiveEventOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -17750,6 +17978,20 @@ impl<'a> LiveEvent<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_feed_head(&self) -> Option<LiveFeedHead<'a>> {
+    if self.body_type() == LiveBody::feed_head {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LiveFeedHead::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for LiveEvent<'_> {
@@ -17766,6 +18008,7 @@ impl ::flatbuffers::Verifiable for LiveEvent<'_> {
           LiveBody::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveRead>>("LiveBody::read", pos),
           LiveBody::blocked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveBlocked>>("LiveBody::blocked", pos),
           LiveBody::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LivePublished>>("LiveBody::published", pos),
+          LiveBody::feed_head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveFeedHead>>("LiveBody::feed_head", pos),
           _ => Ok(()),
         }
      })?
@@ -17858,6 +18101,13 @@ impl ::core::fmt::Debug for LiveEvent<'_> {
         },
         LiveBody::published => {
           if let Some(x) = self.body_as_published() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        LiveBody::feed_head => {
+          if let Some(x) = self.body_as_feed_head() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -18392,6 +18642,20 @@ impl<'a> Tell<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_feed_head(&self) -> Option<super::FeedHeadPush<'a>> {
+    if self.what_type() == Telling::feed_head {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { super::FeedHeadPush::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Tell<'_> {
@@ -18408,6 +18672,7 @@ impl ::flatbuffers::Verifiable for Tell<'_> {
           Telling::head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::HeadPush>>("Telling::head", pos),
           Telling::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::PresencePush>>("Telling::presence", pos),
           Telling::published => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TellPublished>>("Telling::published", pos),
+          Telling::feed_head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::FeedHeadPush>>("Telling::feed_head", pos),
           _ => Ok(()),
         }
      })?
@@ -18500,6 +18765,13 @@ impl ::core::fmt::Debug for Tell<'_> {
         },
         Telling::published => {
           if let Some(x) = self.what_as_published() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Telling::feed_head => {
+          if let Some(x) = self.what_as_feed_head() {
             ds.field("what", &x)
           } else {
             ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -23,7 +23,8 @@ use crate::presence::PresenceEntry;
 /// The tables of `mesh.fbs`, and those of clients that sessions are told with.
 mod fb {
     pub(super) use crate::generated::rookery::mesh::*;
-    pub(super) use crate::generated::rookery::{HeadPush, HeadPushArgs, PresencePush, PresencePushArgs};
+    pub(super) use crate::generated::rookery::{FeedHeadPush, FeedHeadPushArgs, HeadPush, HeadPushArgs};
+    pub(super) use crate::generated::rookery::{PresencePush, PresencePushArgs};
     pub(super) use crate::generated::rookery::{ReadPush, ReadPushArgs};
 }
 
@@ -154,6 +155,7 @@ flat_unions! {
         Read { user, read_seq } as LiveRead,
         Blocked { by, user, on } as LiveBlocked,
         Published { event, data, open_only } as LivePublished,
+        FeedHead { count } as LiveFeedHead,
     }
     Telling as Telling in Tell.what by what_type {
         Typing { channel, user, on, open_only } as TellTyping,
@@ -161,6 +163,7 @@ flat_unions! {
         Head { channel as channel_id, head_seq } as HeadPush,
         Presence { entries } as PresencePush,
         Published { channel, event, data, open_only } as TellPublished,
+        FeedHead { count } as FeedHeadPush,
     }
 }
 

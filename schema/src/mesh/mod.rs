@@ -405,6 +405,11 @@ pub enum LiveBody {
         /// Only sessions that have the channel open are told.
         open_only: bool,
     },
+    /// Posts came into the news feeds of these users. Of no channel; which ones is read there.
+    FeedHead {
+        /// How many, for each of the users.
+        count: u32,
+    },
 }
 
 /// The content of a `Tell`, which is in no inbox.
@@ -452,6 +457,11 @@ pub enum Telling {
         data: Arc<str>,
         /// Only if the session has the channel open.
         open_only: bool,
+    },
+    /// Posts came into the user's news feed.
+    FeedHead {
+        /// How many, since it was last told.
+        count: u32,
     },
 }
 

@@ -77,7 +77,7 @@ fn telling_bytes(what: &Telling) -> usize {
     match what {
         Telling::Presence { entries } => entries.len() * size_of::<PresenceEntry>(),
         Telling::Published { event, data, .. } => event.len() + data.len(),
-        Telling::Typing { .. } | Telling::Read { .. } | Telling::Head { .. } => 0,
+        Telling::Typing { .. } | Telling::Read { .. } | Telling::Head { .. } | Telling::FeedHead { .. } => 0,
     }
 }
 

@@ -74,6 +74,7 @@ impl Names {
             Push::Drain { .. } => "drain".to_owned(),
             Push::Head { head_seq, .. } => format!("head {head_seq}"),
             Push::Presence { entries } => format!("presence {}", self.presence(entries)),
+            Push::FeedHead { count } => format!("feed +{count}"),
             Push::Published { event, data, .. } => format!("published {event} {data}"),
             Push::Typing { user_id, on, .. } => {
                 format!("{} {}", self.person(*user_id), if *on { "types" } else { "types no more" })

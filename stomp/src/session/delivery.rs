@@ -153,6 +153,7 @@ fn event_name(push: &Push) -> &'static str {
         Push::Presence { .. } => "presence",
         Push::Typing { .. } => "typing",
         Push::Published { .. } => "published",
+        Push::FeedHead { .. } => "feed_head",
     }
 }
 
@@ -167,7 +168,11 @@ fn channel_of(push: &Push) -> Option<ChannelId> {
         | Push::Head { channel_id, .. }
         | Push::Typing { channel_id, .. }
         | Push::Published { channel_id, .. } => Some(*channel_id),
-        Push::Snapshot { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } | Push::Presence { .. } => None,
+        Push::Snapshot { .. }
+        | Push::TokenExpiring { .. }
+        | Push::Drain { .. }
+        | Push::Presence { .. }
+        | Push::FeedHead { .. } => None,
     }
 }
 
@@ -185,7 +190,8 @@ fn changed(push: &Push) -> Option<Seq> {
         | Push::Head { .. }
         | Push::Presence { .. }
         | Push::Typing { .. }
-        | Push::Published { .. } => None,
+        | Push::Published { .. }
+        | Push::FeedHead { .. } => None,
     }
 }
 
@@ -204,7 +210,8 @@ fn is_of_inbox(push: &Push) -> bool {
         | Push::Drain { .. }
         | Push::Head { .. }
         | Push::Typing { .. }
-        | Push::Published { .. } => true,
+        | Push::Published { .. }
+        | Push::FeedHead { .. } => true,
         Push::Presence { .. } => false,
     }
 }

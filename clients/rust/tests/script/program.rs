@@ -325,6 +325,7 @@ fn as_shown(event: Event) -> Vec<(String, Value)> {
         Event::Published { channel_id, event, data } => {
             one("published", json!({"channel_id": channel_id, "event": event, "data": data}))
         }
+        Event::FeedHead { count } => one("feed_head", json!({"count": count})),
         Event::Connection(Connection::Connecting) => one("state", json!({"state": "connecting"})),
         Event::Connection(Connection::Live { resumed, .. }) => {
             let mut shown = if resumed { Vec::new() } else { one("lost", json!({})) };

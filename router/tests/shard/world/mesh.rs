@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use router::Input;
-use schema::mesh::{MeshBody, MeshFrame};
-use schema::{Epoch, ErrorCode, Incarnation, Owner, Refusal, SessionId, ShardIndex, UserId};
+use schema::mesh::{LiveBody, LiveEvent, MeshBody, MeshFrame};
+use schema::{ChannelId, Epoch, ErrorCode, Incarnation, Owner, Refusal, SessionId, ShardIndex, UserId};
 
 use super::World;
 use crate::script::parts;
@@ -125,6 +125,14 @@ impl World {
         let (from, to) = (stranger, self.owners[shard]);
         let frame = MeshFrame { from, to, epoch: Epoch(1), body: MeshBody::Replaced { session } };
         self.input(shard, Input::Mesh { frame });
+    }
+
+    /// Posts come into the feeds of users: a node's fan-out tells its first shard, whoever their homes are.
+    pub(crate) fn feeds_grow(&mut self, users: &str, count: u32) {
+        let users = users.chars().map(|user| self.user(&user.to_string())).collect();
+        let event = LiveEvent { channel: ChannelId(0), users, body: LiveBody::FeedHead { count } };
+        let (me, body) = (self.owners[0], MeshBody::Live { events: vec![event] });
+        self.input(0, Input::Mesh { frame: MeshFrame { from: me, to: me, epoch: self.view.epoch, body } });
     }
 
     /// An earlier life of a client's node is told something that a session of this one has the number of.

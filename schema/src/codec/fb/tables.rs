@@ -59,6 +59,7 @@ flat_unions! {
         Presence { entries } as PresencePush,
         Typing { channel_id, user_id, on } as TypingPush,
         Published { channel_id, event, data } as PublishedPush,
+        FeedHead { count } as FeedHeadPush,
     }
 }
 

@@ -115,7 +115,8 @@ impl Device {
             | Push::Head { .. }
             | Push::Presence { .. }
             | Push::Typing { .. }
-            | Push::Published { .. } => {}
+            | Push::Published { .. }
+            | Push::FeedHead { .. } => {}
         }
     }
 

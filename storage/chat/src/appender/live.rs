@@ -53,7 +53,7 @@ fn same(one: &LiveBody, other: &LiveBody) -> bool {
         | (LiveBody::Read { user: one, .. }, LiveBody::Read { user: other, .. })
         | (LiveBody::Blocked { by: one, .. }, LiveBody::Blocked { by: other, .. }) => one == other,
         // Each is told: none is the state of anything.
-        (LiveBody::Published { .. }, _) => false,
+        (LiveBody::Published { .. } | LiveBody::FeedHead { .. }, _) => false,
         (LiveBody::Typing { .. } | LiveBody::Read { .. } | LiveBody::Blocked { .. }, _) => false,
     }
 }

@@ -363,6 +363,7 @@ fn live_words(event: &LiveEvent) -> String {
             let (on, open) = (if on { "on" } else { "off" }, if open_only { " if open" } else { "" });
             format!("{channel} {user} types {on} to {users}{open}")
         }
+        LiveBody::FeedHead { count } => format!("{channel} feed +{count} to {users}"),
         LiveBody::Read { user, read_seq } => format!("{channel} {user} read {read_seq} to {users}"),
         LiveBody::Blocked { by, user, on } => {
             format!("{channel} {by} {} {user} to {users}", if on { "blocks" } else { "unblocks" })
