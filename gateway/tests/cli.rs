@@ -235,6 +235,36 @@ fn accounts_without_a_password_are_made_once_and_spoken_for_by_the_key_alone() {
 }
 
 #[test]
+fn friendships_are_made_in_bulk_by_the_rules_of_one() {
+    let directory = directory();
+    let (_, made) = said(&mut command(directory.path(), "store accounts --data . --prefix load_ --count 202"));
+    let ids: Vec<&str> = made.lines().map(|line| line.split_once(' ').expect("an id and a name").0).collect();
+    let pairs = |lines: &[String]| {
+        std::fs::write(directory.path().join("pairs"), lines.join("\n")).expect("a file");
+    };
+    let check = |line: &str| check(directory.path(), "store friends --data . --pairs pairs", 1, line);
+    let (code, told) = said(&mut command(directory.path(), "store friends --data . --pairs none"));
+    assert!(code == 1 && told.contains("cannot read --pairs none"), "{told}");
+    pairs(&[format!("{} x", ids[0])]);
+    check(&format!("rookery: --pairs pairs, line 1: \"{} x\" are no two ids", ids[0]));
+    let all: Vec<String> = ids[1..].iter().map(|other| format!("{} {other}", ids[0])).collect();
+    pairs(&[all.as_slice(), &[format!("{} {}", ids[7], ids[7])]].concat());
+    check("rookery: cannot make friends of lines 201 to 202 of --pairs pairs: that is you…");
+    pairs(&all);
+    for _ in 0..2 {
+        assert_eq!(
+            said(&mut command(directory.path(), "store friends --data . --pairs pairs")),
+            (0, "201 friendships\n".to_owned())
+        );
+    }
+    let node = node(directory.path(), "run --data=.");
+    let (_, token) = said(&mut command(directory.path(), &format!("gentoken --user {} --data .", ids[201])));
+    let (status, page) = node.http("GET", "/v1/me/friends", Some(token.trim_end()), None);
+    let friend = &page["friends"][0];
+    assert_eq!((status, &friend["user_id"], &friend["state"]), (200, &ids[0].into(), &"accepted".into()), "{page}");
+}
+
+#[test]
 fn doctor_says_what_is_lacking_and_fails() {
     let directory = directory();
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");

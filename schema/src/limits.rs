@@ -227,6 +227,8 @@ pub const MEMBER_RANGES_MAX: u32 = 8;
 pub const CHANNELS_OF_USER_MAX: u32 = 2_000;
 /// Accounts without a password that `rookery store accounts` makes in one transaction: 1,000 rows, and their names read.
 pub const PROVIDED_AT_ONCE: u32 = 500;
+/// Friendships that `rookery store friends` makes in one transaction: two rows each, and what is kept beside them.
+pub const FRIENDSHIPS_AT_ONCE: u32 = 100;
 /// Devices of one user.
 pub const DEVICES_OF_USER_MAX: u32 = 16;
 /// Logins whose tokens one device connected with, and that end with it.

@@ -220,3 +220,14 @@ Examples:
 A line each, the id and the name, in the order of the numbers. Accounts that are there already are not made again; a name
 of somebody who has a password ends the command. Nobody can log in to them: whoever may read the key that signs access tokens
 speaks for them (`rookery gentoken`), as for everybody. The embedded store's node must be stopped.";
+
+pub(super) const STORE_FRIENDS_EXAMPLES: &str = "\
+Examples:
+  Two accounts become friends, and a third a friend of the first:
+      rookery store accounts --prefix load_ --count 3 --data /var/lib/rookery | cut -d' ' -f1 > ids
+      paste -d' ' - - < <(sed -n '1p;2p;1p;3p' ids) > pairs
+      rookery store friends --pairs pairs --data /var/lib/rookery
+
+Each line of the file has two ids. The two are friends then as if one had asked and the other accepted, with all that comes of
+that: each has at most 5,000, none begins across a block, and the newest posts of each come into the other's feed. Pairs that
+are friends already stay as they are, so that it may be begun again. No node may have the store open meanwhile.";

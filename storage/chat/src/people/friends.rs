@@ -1,6 +1,6 @@
 //! Friends: one asks, the other accepts by asking too, either ends it.
 
-use schema::limits::FRIENDS_MAX;
+use schema::limits::{FRIENDS_MAX, FRIENDSHIPS_AT_ONCE};
 use schema::record::{FriendRecord, FriendState};
 use schema::{ErrorCode, Refusal, UnixMs, UserId};
 
@@ -54,6 +54,26 @@ async fn put<T: Transaction>(
     tx.set(&keys[0], &FriendRecord { state, since_ms: wall }.encode());
     tx.set(&keys::friend(other, user), &FriendRecord { state: state.mirrored(), since_ms: wall }.encode());
     Ok(FriendRecord { state, since_ms: wall })
+}
+
+/// Friendships of pairs of users, each as if the second had accepted what the first asked. Those that are there stay as
+/// they are.
+///
+/// # Errors
+/// As [`put_friend`], of any pair; then none is made, or, after the store's error, all may be: making them again is safe.
+///
+/// # Panics
+/// If there are more than [`FRIENDSHIPS_AT_ONCE`] pairs.
+pub async fn make_friends<E: Engine>(engine: &E, pairs: &[(UserId, UserId)], wall: UnixMs) -> Result<(), LayerError> {
+    assert!(pairs.len() <= FRIENDSHIPS_AT_ONCE as usize, "{} pairs are more than one transaction makes", pairs.len());
+    pairs.iter().try_for_each(|&(one, other)| refuse_oneself(one, other))?;
+    commit!(engine, Begin::Fresh, |tx, _| {
+        for &(one, other) in pairs {
+            put(&mut tx, one, other, wall).await?;
+            put(&mut tx, other, one, wall).await?;
+        }
+        Ok(())
+    })
 }
 
 /// Whether a user may have one friend more. Requests are rare and lists are short, so the rows are counted: 5,000 of 30

@@ -10,7 +10,7 @@ mod visibility;
 
 pub use blocks::{BlockOutcome, block, blocks};
 pub(crate) use friends::clear as end_friendship;
-pub use friends::{friends, put_friend, remove_friend};
+pub use friends::{friends, make_friends, put_friend, remove_friend};
 pub use visibility::visible;
 
 use schema::{ErrorCode, Refusal, UserId};

@@ -48,6 +48,11 @@ fn step(engine: &MemoryEngine, step: &str) -> String {
         [one, "asks", other] => {
             block_on(people::put_friend(engine, user(one), user(other), WALL)).map(|record| state(record.state))
         }
+        ["befriends", ref pairs @ ..] => {
+            let pair = |words: &&str| words.split_once(':').map(|(one, other)| (user(one), user(other)));
+            let pairs: Vec<_> = pairs.iter().map(|words| pair(words).expect("two users")).collect();
+            block_on(people::make_friends(engine, &pairs, WALL)).map(|()| "made".to_owned())
+        }
         [one, "drops", other] => {
             block_on(people::remove_friend(engine, user(one), user(other))).map(|there| there.to_string())
         }
@@ -88,6 +93,15 @@ fn one_asks_and_the_other_accepts_by_asking() {
     check("1 asks 4 ? requested, 1 asks 4 ? requested, 1 lists ? 4 requested");
     check("1 asks 4 ? requested, 4 asks 1 ? accepted, 4 asks 1 ? accepted, 1 asks 4 ? accepted");
     check("1 asks 4 ? requested, 5 asks 1 ? requested, 1 lists ? 4 requested+5 asked");
+}
+
+#[test]
+fn friendships_are_made_in_bulk_all_or_none() {
+    check("befriends 1:4 1:5 ? made, 1 lists ? 4 accepted+5 accepted, 4 lists ? 1 accepted, 5 lists ? 1 accepted");
+    check("befriends 1:4 ? made, befriends 4:1 1:4 ? made, 1 lists ? 4 accepted, 4 lists ? 1 accepted");
+    check("4 asks 1 ? requested, befriends 4:1 5:6 ? made, 1 lists ? 4 accepted, 5 lists ? 6 accepted");
+    check("befriends 1:4 5:5 ? 107, befriends 1:4 5:77 ? 102, befriends 77:5 ? 102, 1 lists ? nobody");
+    check("4 blocks 1 ? changed, befriends 5:6 1:4 ? 117, 5 lists ? nobody");
 }
 
 #[test]

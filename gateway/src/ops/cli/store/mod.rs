@@ -5,6 +5,7 @@
 mod accounts;
 mod check;
 mod export;
+mod friends;
 mod import;
 mod progress;
 mod push;
@@ -43,6 +44,9 @@ pub(super) enum StoreCommand {
     /// Make accounts without a password, for which only tokens of the node's key speak
     #[command(after_help = help::STORE_ACCOUNTS_EXAMPLES)]
     Accounts(accounts::Accounts),
+    /// Make friends of pairs of accounts, without a request each
+    #[command(after_help = help::STORE_FRIENDS_EXAMPLES)]
+    Friends(friends::Friends),
 }
 
 impl StoreCommand {
@@ -53,6 +57,7 @@ impl StoreCommand {
             Self::Import(task) => open(task),
             Self::Push(task) => open(task),
             Self::Accounts(task) => open(task),
+            Self::Friends(task) => open(task),
         }
     }
 }
