@@ -19,6 +19,7 @@ mod fleet;
 mod idle;
 mod interrupt;
 mod judge;
+mod launch;
 mod live;
 mod machine;
 mod metrics;

@@ -1,21 +1,18 @@
 //! A cluster on this machine that is thrown away afterwards: the stand-in for the store, and nodes on it.
 //!
-//! Owns its processes and its directory, and that both are gone in the end: each child dies with the process that started it,
-//! however that ends (the hidden command `child`); the directory of a run that was killed goes with the next run.
+//! Owns its ports and the order in which its processes come and go.
 
-use std::fs::{self, File, Permissions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use schema::UserId;
 use serde::Deserialize;
 
 use crate::interrupt::Interrupt;
+use crate::launch::{Directory, Running, child, find, secret};
 use crate::process::{Process, Usage};
 
 /// How long a child may take to be ready on a busy machine.
@@ -42,54 +39,11 @@ impl Programs {
         standin: Option<&Path>,
         client_library: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("cannot find this program, to look for others beside it")?;
-        let find = |named: Option<&Path>, name: &str, flag: &str, package: &str| {
-            // A build of tests leaves libraries one deeper.
-            let places = [own.with_file_name(name), own.with_file_name("deps").join(name)];
-            let there = || places.iter().find(|path| path.is_file()).unwrap_or(&places[0]).clone();
-            let path = named.map_or_else(there, Path::to_owned);
-            ensure!(
-                path.is_file(),
-                "{} is missing: name it with {flag}, or build it (cargo build --release -p {package})",
-                path.display()
-            );
-            Ok(path)
-        };
         Ok(Self {
             rookery: find(rookery, "rookery", "--rookery", "gateway")?,
             standin: find(standin, "fdb-standin", "--standin", "standin")?,
             client_library: find(client_library, "libfdb_c.so", "--client-library", "standin")?,
         })
-    }
-}
-
-struct Running {
-    name: String,
-    child: Child,
-}
-
-impl Running {
-    /// What it says is kept in files of its name.
-    fn start(name: &str, mut command: Command, directory: &Path) -> anyhow::Result<Self> {
-        let file = |ending: &str| File::create(directory.join(format!("{name}.{ending}")));
-        command.stdin(Stdio::null()).stdout(file("out")?).stderr(file("log")?).process_group(0);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child })
-    }
-
-    fn must_live(&mut self, directory: &Path) -> anyhow::Result<()> {
-        let Some(status) = self.child.try_wait()? else { return Ok(()) };
-        let log = fs::read_to_string(directory.join(format!("{}.log", self.name))).unwrap_or_default();
-        let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it logged nothing");
-        bail!("{} has ended ({status}): {last}", self.name)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended already cannot be killed, which is as good.
-        _ = self.child.kill();
-        _ = self.child.wait();
     }
 }
 
@@ -104,70 +58,17 @@ pub(super) struct Cluster {
     directory: Directory,
 }
 
-/// A directory that goes with what is in it. It is locked as long as the process lives, so that the next run knows those of
-/// runs that were killed, whatever number their process had.
-struct Directory {
-    path: PathBuf,
-    _lock: File,
-}
-
-impl Directory {
-    /// A new one. Those of runs that were killed are removed.
-    fn make() -> anyhow::Result<Self> {
-        let parent = std::env::temp_dir();
-        remove_dead(&parent);
-        let path = parent.join(format!("{DIRECTORY}{}", std::process::id()));
-        let made = fs::create_dir(&path).and_then(|()| locked(&path));
-        let lock = made.with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self { path, _lock: lock })
-    }
-
-    fn join(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.path.join(name)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What cannot be removed is a few logs.
-        _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// Fails if another process has it.
-fn locked(directory: &Path) -> std::io::Result<File> {
-    let file = File::open(directory)?;
-    file.try_lock()?;
-    Ok(file)
-}
-
-/// Removes directories of runs whose process is gone. One that another user made stays.
-fn remove_dead(parent: &Path) {
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(DIRECTORY)) {
-        // An earlier version of this program, which locked nothing, may have it.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process = Path::new("/proc").join(name.trim_start_matches(DIRECTORY));
-        if let Ok(_lock) = locked(&entry.path())
-            && !process.exists()
-        {
-            // What cannot be removed is tried again by the next run.
-            _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 impl Cluster {
     /// The store, in a new directory. The ports of node `n` are ten apart from `port` on, and nodes ping after `ping_seconds`.
     pub(super) fn start(programs: Programs, port: u16, ping_seconds: u32) -> anyhow::Result<Self> {
-        let directory = Directory::make()?;
+        let directory = Directory::make(DIRECTORY)?;
         let cluster_file = directory.join("fdb.cluster");
         let mut command = child(&programs.standin);
         command.args(["--listen", "127.0.0.1:0", "--cluster-file"]).arg(&cluster_file);
-        let mut store = Running::start("store", command, &directory.path)?;
+        let mut store = Running::start("store", command, directory.path())?;
         let until = Instant::now() + PATIENCE;
         while !cluster_file.exists() {
-            store.must_live(&directory.path)?;
+            store.must_live(directory.path())?;
             ensure!(Instant::now() < until, "the store was not ready within {} s", PATIENCE.as_secs());
             std::thread::sleep(LOOK);
         }
@@ -245,7 +146,7 @@ impl Cluster {
         self.store_flags(&mut command);
         command.arg("--cluster.secret_file").arg(self.directory.join("cluster.secret"));
         command.arg("--auth.key_file").arg(self.token_key());
-        self.nodes.push(Running::start(&name, command, &self.directory.path)?);
+        self.nodes.push(Running::start(&name, command, self.directory.path())?);
         Ok(())
     }
 
@@ -293,43 +194,23 @@ impl Cluster {
 
     /// Fails with the last line of its log if a process has ended.
     pub(super) fn must_live(&mut self) -> anyhow::Result<()> {
-        self.store.must_live(&self.directory.path)?;
-        self.nodes.iter_mut().try_for_each(|node| node.must_live(&self.directory.path))
+        self.store.must_live(self.directory.path())?;
+        self.nodes.iter_mut().try_for_each(|node| node.must_live(self.directory.path()))
     }
 
     /// The nodes', to be measured.
     pub(super) fn processes(&self) -> anyhow::Result<Vec<Process>> {
-        self.nodes.iter().map(|node| Process::new(node.child.id())).collect()
+        self.nodes.iter().map(|node| Process::new(node.id())).collect()
     }
 
     /// What all nodes together and the store have and have taken.
     pub(super) fn usage(&self) -> anyhow::Result<(Usage, Usage)> {
         let of = |running: &Running| {
-            let usage = Process::new(running.child.id())?.usage();
-            usage.with_context(|| format!("{} is gone", running.name))
+            let usage = Process::new(running.id())?.usage();
+            usage.with_context(|| format!("{} is gone", running.name()))
         };
         let none = Usage { cpu_ns: 0, resident_bytes: 0 };
         let nodes = self.nodes.iter().try_fold(none, |all, node| anyhow::Ok(all.and(of(node)?)))?;
         Ok((nodes, of(&self.store)?))
     }
-}
-
-/// A command whose process dies with this one.
-fn child(program: &Path) -> Command {
-    let own = std::env::current_exe().unwrap_or_else(|_| "loadgen".into());
-    let mut command = Command::new(own);
-    command.arg("child").arg(std::process::id().to_string()).arg(program);
-    let ours = std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with("ROOKERY_"));
-    ours.for_each(|(variable, _)| _ = command.env_remove(variable));
-    command
-}
-
-/// Random bytes in a file that is its owner's alone.
-fn secret(path: &Path) -> anyhow::Result<()> {
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let mut file = File::create(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(&bytes)?;
-    Ok(())
 }
