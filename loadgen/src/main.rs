@@ -15,6 +15,7 @@ mod crowd;
 mod drive;
 mod echo;
 mod engine;
+mod feed;
 mod fleet;
 mod idle;
 mod interrupt;
@@ -77,6 +78,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     match &cli.command {
         Command::Measure(measurement) => measure(measurement),
         Command::Fleet(command) => by_workers(command),
+        Command::Feed(args) => reported(&args.report, &outline::of_feed(args), || feed::run(args)),
         Command::Compare(args) => {
             let compared = compare::run(&args.before, &args.after)?;
             print(&if args.json { compared.json() + "\n" } else { compared.text() })?;

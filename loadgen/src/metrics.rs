@@ -12,8 +12,10 @@ const PHASES: &str = "phases";
 
 /// Parts of a JSON report that are no metrics: lists, what has other names in each run (reasons, codes), what says how
 /// the run was made, and a process by its number.
-const NO_METRICS: [&str; 11] = [
+const NO_METRICS: [&str; 13] = [
     "closed_reasons",
+    "feed.refused",
+    "feed.seed",
     "memory.pid",
     "refused",
     "reconnection.reconnects",
@@ -28,8 +30,12 @@ const NO_METRICS: [&str; 11] = [
 const PROVENANCE: &str = "run";
 
 /// Metrics that are what they are however fast the generator was: what became of messages, and memory.
-const FACTS: [&str; 11] = [
+const FACTS: [&str; 15] = [
     "lost",
+    "forbidden",
+    "stale",
+    "miscounted",
+    "unacknowledged",
     "duplicated",
     "out_of_order",
     "closed",

@@ -5,6 +5,7 @@
 
 mod crowds;
 mod examples;
+mod feed;
 mod measure;
 mod shared;
 mod tools;
@@ -15,6 +16,7 @@ pub(crate) use self::crowds::{
     ChurnArgs, FanoutArgs, FleetCommand, MillionArgs, SlowReadersArgs, StormArgs, TargetArgs,
 };
 use self::examples::EXAMPLES;
+pub(crate) use self::feed::FeedArgs;
 pub(crate) use self::measure::{CatchUpArgs, ChatArgs, EchoArgs, IdleArgs, Measurement, PresenceArgs};
 pub(crate) use self::shared::{Common, Devices, LoadArgs, ReportArgs, SessionArgs};
 pub(crate) use self::tools::{CalibrateArgs, CompareArgs, PlanArgs};
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// What worker processes carry out.
     #[command(flatten)]
     Fleet(FleetCommand),
+    /// Post to, read and like in the feeds of a seeded graph on a node of its own, and compare them with a plain model
+    #[command(after_help = feed::EXAMPLES)]
+    Feed(Box<FeedArgs>),
     /// Plan a cluster: from a profile of its users to nodes, memory, network and disk, each with its arithmetic
     #[command(after_help = EXAMPLES)]
     Plan(PlanArgs),
@@ -98,6 +103,10 @@ mod tests {
         check("chat --token-key k --users u --scenario s --rate 5", false);
         check("plan --profile a.toml --constants b.toml --json", true);
         check("plan", false);
+        check("feed", true);
+        check("feed --users 20000 --kills 20 --cross --chat 500 --seed 7 --fail-if publish.p99>20ms", true);
+        check("feed --friends-of-stars 5001", false);
+        check("feed --users 1", false);
         check("calibrate --pid 5", true);
         check("calibrate --pid 5 --connections 19", false);
         check("chat --group 1", false);

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::{FleetCommand, Measurement, ReportArgs, TargetArgs};
+use crate::cli::{FeedArgs, FleetCommand, Measurement, ReportArgs, TargetArgs};
 use crate::crowd::protocol::{PRESENCE, SEARCH, SLOW_ACK, SLOW_DELIVERY};
+use crate::feed;
 use crate::fleet::{churn, fanout, slow_readers, storm};
 use crate::million;
 use crate::process::{Memory, Sample};
 use crate::report::{
-    ChatReport, CrowdReport, HistoryReport, Latencies, MillionReport, Phase, PresenceReport, ReconnectReport, Report,
-    Watch,
+    Burst, ChatBeside, ChatReport, CrossReport, CrowdReport, FeedReport, HistoryReport, KillReport, Latencies,
+    MillionReport, Phase, PresenceReport, ReconnectReport, Report, Watch,
 };
 
 /// Names of latencies that are timed.
@@ -77,6 +78,18 @@ pub(crate) fn of_scenario(stages: &[String], pid: Option<u32>) -> Report {
     let timed: Timed<'_> = &["ack", "back", "delivery", PRESENCE, SEARCH];
     let phases: Vec<_> = stages.iter().map(|name| (name.as_str(), timed)).collect();
     crowd(pid.is_some(), memory(pid), &phases)
+}
+
+/// What `feed` measures.
+pub(crate) fn of_feed(args: &FeedArgs) -> Report {
+    let feed = FeedReport {
+        burst: (args.kills == 0 && args.stars > 0).then(Burst::default),
+        kills: (args.kills > 0).then(KillReport::default),
+        crossing: args.cross.then(CrossReport::default),
+        chat: args.chat.map(|_| ChatBeside::default()),
+        ..FeedReport::default()
+    };
+    Report { latencies_us: measured(&feed::timed(args)), feed: Some(feed), ..Report::default() }
 }
 
 const TALKED: Timed<'static> = &["ack", "delivery"];

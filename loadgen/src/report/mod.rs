@@ -5,6 +5,7 @@
 
 mod beside;
 mod crowd;
+mod feed;
 mod findings;
 mod hlog;
 mod judgement;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub(crate) use self::crowd::{CrowdReport, Phase};
+pub(crate) use self::feed::{Burst, CacheReport, ChatBeside, CrossReport, FeedReport, KillReport};
 pub(crate) use self::findings::Findings;
 pub(crate) use self::hlog::write as write_hlog;
 pub(crate) use self::judgement::{FiguresOf, Judgement, Outcome};
@@ -117,6 +119,9 @@ pub(crate) struct Report {
     /// Of `million`: what each session took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) million: Option<MillionReport>,
+    /// Of `feed`: what its readers were shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) feed: Option<FeedReport>,
     /// Answers a second.
     pub(crate) per_second: f64,
     pub(crate) latencies_us: BTreeMap<&'static str, Latencies>,
@@ -149,6 +154,7 @@ impl Report {
             && self.chat.as_ref().is_none_or(ChatReport::clean)
             && self.reconnection.as_ref().is_none_or(ReconnectReport::clean)
             && self.presence.as_ref().is_none_or(PresenceReport::clean)
+            && self.feed.as_ref().is_none_or(FeedReport::clean)
             && self.crowd.as_ref().is_none_or(|crowd| crowd.clean(self.connections))
     }
 
@@ -195,6 +201,7 @@ impl Report {
             rows.extend(whole.map(|(what, latency)| (*what, latency.summary().to_string())));
         }
         rows.extend(self.million.iter().flat_map(|million| million.rows()));
+        rows.extend(self.feed.iter().flat_map(|feed| feed.rows()));
         rows.extend(self.crowd.iter().flat_map(CrowdReport::rows));
         let order = format!("duplicated {duplicated} · out of order {out_of_order}");
         rows.push(("integrity", format!("lost {lost} · {order} · closed {closed}")));
