@@ -1,12 +1,18 @@
 // HTTP: everything that is asked rather than pushed, and what needs no connection. PROTOCOL section 8 has the answers.
 
 import { Problem } from "./errors.js";
+import { Feed } from "./feed.js";
 import { json } from "./json.js";
+import { Media } from "./media.js";
 import { ANSWER_MS, Nodes } from "./nodes.js";
+import { part, query } from "./query.js";
+import { transfer } from "./transfer.js";
 
 const EXPIRED = 109;
 const UNKNOWN = 104;
 const PAGE = 200;
+/** No server means a longer pause than this, whatever it says. */
+const PAUSE_MS_MAX = 3_600_000;
 
 /** @typedef {{ user_id: string, token: string, expires_ms: number, refresh_token: string }} Tokens */
 /** @typedef {{ cursor?: string, limit?: number }} Page */
@@ -21,6 +27,10 @@ export class Api {
   constructor({ url = "", token, nodes = new Nodes(url) }) {
     this.nodes = nodes;
     this.token = token;
+    /** Posts, likes, replies, who follows whom. */
+    this.feed = new Feed(this);
+    /** Uploads, and URLs of attachments. */
+    this.media = new Media(this);
   }
 
   // Who one is.
@@ -181,15 +191,51 @@ export class Api {
    * @param {string} path
    * @param {unknown} [body]
    * @param {Record<string, string>} [headers]
+   * @param {{ isRepeatable?: boolean }} [options] `isRepeatable`: a POST that happens once however often it is asked for
    * @returns {Promise<any>}
    */
-  async call(method, path, body, headers = {}) {
+  call(method, path, body, headers = {}, { isRepeatable } = {}) {
+    return this.as((token) => this.request(method, path, body, { token, headers, isRepeatable }));
+  }
+
+  /**
+   * Asks as this account with a file in the request, or for what is in an answer's headers. Rejects with `Problem`.
+   *
+   * @param {{ method: string, path: string, headers?: Record<string, string>, body?: Blob, signal: AbortSignal, progress?: (bytes: number) => void }} sent
+   * @returns {Promise<import("./transfer.js").Answer>}
+   */
+  send({ method, path, headers = {}, body, signal, progress }) {
+    return this.as(async (token) => {
+      const api = this.nodes.reachable()[0];
+      if (api === undefined) throw new Problem(0, 0, "the server cannot be reached");
+      let answer;
+      try {
+        answer = await transfer({ method, url: api + path, headers: { ...headers, authorization: `Bearer ${token}` }, body, signal, progress });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof TypeError) && /** @type {any} */ (error)?.name !== "TimeoutError") throw error;
+        // The next attempt goes to another node.
+        this.nodes.unreachable(api);
+        throw new Problem(0, 0, "the server cannot be reached");
+      }
+      if (answer.status >= 400) throw problem(answer.status, fieldsOf(answer.text), answer.header("retry-after"));
+      return answer;
+    });
+  }
+
+  /**
+   * @template T
+   * @param {(token: string) => Promise<T>} act
+   * @returns {Promise<T>}
+   * @private
+   */
+  async as(act) {
     if (!this.token) throw new Problem(401, 101, "this Api was made without token");
     try {
-      return await this.request(method, path, body, { token: await this.token({ fresh: false }), headers });
+      return await act(await this.token({ fresh: false }));
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== EXPIRED) throw error;
-      return this.request(method, path, body, { token: await this.token({ fresh: true }), headers });
+      return act(await this.token({ fresh: true }));
     }
   }
 
@@ -217,11 +263,11 @@ export class Api {
    * @param {string} method
    * @param {string} path
    * @param {unknown} [body]
-   * @param {{ token?: string, headers?: Record<string, string> }} [as]
+   * @param {{ token?: string, headers?: Record<string, string>, isRepeatable?: boolean }} [as]
    * @returns {Promise<any>}
    */
-  async request(method, path, body, { token, headers = {} } = {}) {
-    const answer = await this.reach(path, {
+  async request(method, path, body, { token, headers = {}, isRepeatable } = {}) {
+    const answer = await this.reach(path, isRepeatable ?? (method !== "POST" || "idempotency-key" in headers), {
       method,
       headers: {
         ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -230,15 +276,11 @@ export class Api {
       },
       body: body === undefined ? undefined : json(body),
     });
-    const text = await answer.text();
-    let fields = null;
-    try {
-      fields = text ? JSON.parse(text) : null;
-    } catch {
-      throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
-    }
+    const fields = fieldsOf(await answer.text());
+    const after = answer.headers.get("retry-after");
+    if (answer.ok && fields === undefined) throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
     const unknown = fields?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
-    if (!answer.ok) throw new Problem(answer.status, fields?.code ?? 0, unknown ?? fields?.detail ?? fields?.title);
+    if (!answer.ok) throw problem(answer.status, fields, after, unknown);
     return fields;
   }
 
@@ -246,10 +288,10 @@ export class Api {
    * Asks the first node that can be reached; only the first of all if what is asked for must not happen twice.
    *
    * @param {string} path
+   * @param {boolean} isRepeatable
    * @param {RequestInit & { method: string, headers: Record<string, string> }} options
    */
-  async reach(path, options) {
-    const once = options.method === "POST" && !options.headers["idempotency-key"];
+  async reach(path, isRepeatable, options) {
     for (const api of this.nodes.reachable()) {
       try {
         // A node that stands still answers nobody, and keeps the connection.
@@ -257,16 +299,25 @@ export class Api {
       } catch {
         this.nodes.unreachable(api);
       }
-      if (once) break;
+      if (!isRepeatable) break;
     }
     throw new Problem(0, 0, "the server cannot be reached");
   }
 }
 
-const part = encodeURIComponent;
+/** What an answer says: null if nothing, undefined if what is not JSON. @param {string} text @returns {any} */
+function fieldsOf(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return undefined;
+  }
+}
 
-/** @param {Record<string, string | number | undefined>} fields */
-function query(fields) {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
+/** @param {number} status @param {any} fields @param {string | null} after seconds of `Retry-After` @param {string} [detail] */
+function problem(status, fields, after, detail) {
+  if (fields === undefined) return new Problem(status, 0, `the server answered ${status} with something that is not JSON`);
+  const seconds = Number(after ?? 0);
+  const afterMs = seconds > 0 ? Math.min(seconds * 1000, PAUSE_MS_MAX) : 0;
+  return new Problem(status, fields?.code ?? 0, detail ?? fields?.detail ?? fields?.title, afterMs);
 }

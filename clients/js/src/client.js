@@ -16,6 +16,7 @@ import { singleFlight } from "./tokens.js";
 import { poll } from "./transport/poll.js";
 import { sse } from "./transport/sse.js";
 import { websocket } from "./transport/websocket.js";
+import { Upload } from "./upload.js";
 
 const DEVICE = "device";
 /** Events of another tab that this one's listeners have not taken, beyond which it starts anew when they have. */
@@ -122,14 +123,26 @@ export class Client extends Emitter {
   /**
    * Sends a message. It is shown as `outgoing` at once, and comes as `message` as everybody's does.
    *
+   * Of its files those that are not at the server are kept in the store, if that can, and uploaded before it is sent; `upload`
+   * tells how far they are. An upload that is under way is taken over.
+   *
    * @param {string} channelId
-   * @param {string} body
-   * @param {{ replyTo?: number, mentions?: string[], kind?: string }} [options]
+   * @param {string} body may be empty where there is media
+   * @param {{ replyTo?: number, mentions?: string[], kind?: string, media?: (string | Blob | import("./upload.js").Upload)[] }} [options]
+   *   `media`: at most 10 files, uploads, or media ids
    */
-  send(channelId, body, { replyTo, mentions, kind } = {}) {
-    return this.act("send", "client_msg_id", {
+  send(channelId, body, { replyTo, mentions, kind, media = [] } = {}) {
+    const isWhole = media.every((each) => typeof each === "string");
+    const fields = {
       channel_id: channelId, body, ...(replyTo && { reply_to: replyTo }), ...(mentions?.length && { mentions }), ...(kind && { kind }),
-    });
+      ...(media.length && isWhole && { media }),
+    };
+    return isWhole ? this.act("send", "client_msg_id", fields) : this.act("send", "client_msg_id", fields, media);
+  }
+
+  /** The file of a message that waits in the outbox, as for a preview; undefined once it is at the server. @param {string} fileId @returns {Promise<Blob | undefined>} */
+  file(fileId) {
+    return this.call("blob", fileId);
   }
 
   /**
@@ -244,21 +257,54 @@ export class Client extends Emitter {
    * @param {import("./outbox.js").Entry["command"]} command
    * @param {"client_msg_id" | "op_id"} idField
    * @param {Record<string, any>} fields
+   * @param {(string | Blob | Upload)[]} [media]
    * @private
    */
-  act(command, idField, fields) {
+  act(command, idField, fields, media) {
     const id = uuid7(this.serverNow());
     const handle = this.handle(id, command, { ...fields, [idField]: id });
+    if (media) {
+      const taken = media.map((each) => this.part(each));
+      handle.files = taken.map(({ part }) => part);
+      handle.blobs = Object.fromEntries(taken.flatMap(({ part, blob }) => (blob ? [[part.id, blob]] : [])));
+    }
     handle.kept = this.add(handle);
     handle.kept.catch(() => {});
     return handle;
   }
 
+  /**
+   * A file as the outbox has it, and its blob unless it is at the server.
+   *
+   * @param {string | Blob | Upload} media
+   * @returns {{ part: import("./types.js").FilePart, blob?: Blob }}
+   * @private
+   */
+  part(media) {
+    const id = uuid7(this.serverNow());
+    if (typeof media === "string") {
+      const attachment = { media_id: media, kind: /** @type {"file"} */ ("file"), content_type: "", name: "", bytes: 0 };
+      return { part: { id, name: "", bytes: 0, type: "", sent_bytes: 0, media_id: media, attachment } };
+    }
+    if (!(media instanceof Upload)) {
+      return { part: { id, name: /** @type {any} */ (media).name ?? "file", bytes: media.size, type: media.type, sent_bytes: 0 }, blob: media };
+    }
+    const { name, bytes, file, sentBytes, mediaId, attachment } = media;
+    const part = { id, name, bytes, type: file.type, sent_bytes: sentBytes, ...(mediaId && { media_id: mediaId }) };
+    if (attachment) {
+      const { urls, expires_ms, ...known } = attachment;
+      return { part: { ...part, attachment: known } };
+    }
+    media.release();
+    return { part, blob: file };
+  }
+
   /** @param {Outgoing} handle @private */
   async add(handle) {
-    const { id, command, fields } = handle;
+    const { id, command, fields, files, blobs } = handle;
     try {
-      await this.call("act", { id, command, fields });
+      await this.call("act", { id, command, fields, ...(files.length && { files, blobs }) });
+      handle.blobs = {};
     } catch (error) {
       // It was not taken on: nobody else knows it.
       if (handle.state !== "pending") return;
@@ -315,6 +361,7 @@ export class Client extends Emitter {
       token: this.token,
       clientName: this.options.clientName ?? "js",
       nodes: this.nodes,
+      media: this.api.media,
       known: this.known,
       emit: (name, detail) => {
         // Before the cursor after it is stored, so that the next leader goes on where the others are.
@@ -387,6 +434,7 @@ export class Client extends Emitter {
     }
     if (name === "state") this.state = detail;
     if (name === "outgoing") this.track(detail);
+    if (name === "upload") this.moved(detail);
     if (name === "message" && !detail.cursor && this.opened.has(detail.message.channel_id)) {
       this.opened.set(detail.message.channel_id, detail.message.seq);
     }
@@ -399,6 +447,12 @@ export class Client extends Emitter {
     const handle = this.handles.get(id) ?? this.handle(id, command, fields);
     handle.take(outcome);
     if (state === "sent" || state === "dropped") this.handles.delete(id);
+  }
+
+  /** @param {{ id: string, file: string, sent_bytes: number }} moved @private */
+  moved({ id, file, sent_bytes }) {
+    const handle = this.handles.get(id);
+    if (handle) handle.files = handle.files.map((each) => (each.id === file ? { ...each, sent_bytes } : each));
   }
 
   /** @private */

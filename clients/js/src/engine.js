@@ -33,6 +33,7 @@ const SLOW = 3008;
  * @property {(options: { fresh: boolean }) => Promise<string>} token
  * @property {string} clientName
  * @property {{ broke: (url: string) => void, opened: () => void }} nodes
+ * @property {import("./files.js").Uploads} media
  * @property {import("./known.js").Known} known what was told before
  * @property {(name: string, detail: any) => Promise<void>} emit
  * @property {(error: unknown) => void} bad
@@ -40,7 +41,7 @@ const SLOW = 3008;
 
 export class Engine {
   /** @param {EngineOptions} options */
-  constructor({ store, deviceId, transports, choose, token, clientName, nodes, known, emit, bad }) {
+  constructor({ store, deviceId, transports, choose, token, clientName, nodes, media, known, emit, bad }) {
     this.store = store;
     this.emit = emit;
     this.bad = bad;
@@ -89,7 +90,9 @@ export class Engine {
       store,
       ask: (command, fields) => this.connection.ask(command, fields),
       serverNow: () => this.connection.serverNow(),
+      media,
       tell: (outcome) => void this.emit("outgoing", outcome),
+      moved: (id, { id: file, sent_bytes, bytes }) => void this.emit("upload", { id, file, sent_bytes, bytes }),
       bad,
     });
   }
@@ -110,9 +113,9 @@ export class Engine {
     await this.drained();
   }
 
-  // What is called from outside, also by other tabs: each function's arguments are what JSON can say.
+  // What is called from outside, also by other tabs: each function's arguments are what JSON can say, and Blobs.
 
-  /** @param {import("./outbox.js").Entry} entry */
+  /** @param {import("./outbox.js").Entry & { blobs?: Record<string, Blob> }} entry */
   act(entry) {
     return this.outbox.add(entry);
   }
@@ -129,6 +132,11 @@ export class Engine {
 
   outgoing() {
     return this.outbox.list();
+  }
+
+  /** The blob of a file that waits. @param {string} id */
+  blob(id) {
+    return this.outbox.files.blob(id);
   }
 
   /**

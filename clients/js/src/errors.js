@@ -28,12 +28,15 @@ export class Problem extends Error {
    * @param {number} status
    * @param {number} code
    * @param {string} [detail]
+   * @param {number} [retryAfterMs]
    */
-  constructor(status, code, detail) {
+  constructor(status, code, detail, retryAfterMs = 0) {
     super(detail || `the server answered ${status}`);
     this.name = "Problem";
     this.status = status;
     this.code = code;
+    /** How long the server wants to be left alone. */
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

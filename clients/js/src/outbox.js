@@ -4,8 +4,10 @@
 // the same client_msg_id or op_id, across connections, crashes and nodes, so that nothing is lost and nothing happens twice
 // (PROTOCOL rules 1 and 6). One entry of a channel is on its way at a time: order holds without further thought (rule 7).
 // An entry that was refused for good keeps its place until somebody tries it again or gives it up; those behind it go on.
+// A message with files is sent when they are at the server; those behind it do not wait for that, since it may take long.
 
-import { BadInput, Gone, NotKept, Refused } from "./errors.js";
+import { BadInput, Gone, NotKept, Problem, Refused } from "./errors.js";
+import { Files } from "./files.js";
 import { uuidMs } from "./ids.js";
 import { Timers } from "./timers.js";
 
@@ -23,6 +25,7 @@ const PREFIX = "outbox/";
  * @property {string} id its client_msg_id or op_id
  * @property {"send" | "edit" | "delete" | "react"} command
  * @property {Record<string, any>} fields of the command
+ * @property {import("./types.js").FilePart[]} [files] of a message, in order; `fields.media` is made of them when all are at the server
  * @property {{ code: number, message: string }} [problem] why it was refused for good
  *
  * @typedef {object} Outcome what became of an entry; the fields beside `state` are those of the entry
@@ -30,10 +33,11 @@ const PREFIX = "outbox/";
  * @property {string} id
  * @property {Entry["command"]} command
  * @property {Record<string, any>} fields
+ * @property {import("./types.js").FilePart[]} [files]
  * @property {any} [reply] of `sent`: the server's
  * @property {{ code: number, message: string }} [problem] of `failed`; `code` 0 where the server was not asked
  *
- * @typedef {Entry & { key: string, isKept: boolean, isDone: boolean }} Held
+ * @typedef {Entry & { key: string, isKept: boolean, isDone: boolean, isUploading?: boolean }} Held
  */
 
 export class Outbox {
@@ -42,15 +46,24 @@ export class Outbox {
    * @param {import("./store.js").Store} options.store
    * @param {(command: string, fields: Record<string, any>) => Promise<any>} options.ask
    * @param {() => number} options.serverNow
+   * @param {import("./files.js").Uploads} options.media
    * @param {(outcome: Outcome) => void} options.tell
+   * @param {(id: string, file: import("./types.js").FilePart) => void} options.moved how far a file of an entry is has changed
    * @param {(error: unknown) => void} options.bad
    */
-  constructor({ store, ask, serverNow, tell, bad }) {
+  constructor({ store, ask, serverNow, media, tell, moved, bad }) {
     this.store = store;
     this.ask = ask;
     this.serverNow = serverNow;
     this.tell = tell;
     this.bad = bad;
+    this.files = new Files({
+      store, media, bad,
+      moved: (file) => {
+        const entry = this.entries.find(({ files }) => files?.includes(file));
+        if (entry) moved(entry.id, file);
+      },
+    });
     /** Oldest first. @type {Held[]} */
     this.entries = [];
     this.nextKey = 1;
@@ -78,27 +91,31 @@ export class Outbox {
 
   /**
    * Takes an entry on. Resolves when it is stored, and from then on it outlives everything; rejects with `NotKept`. The same
-   * id twice is one entry.
+   * id twice is one entry. `blobs` are those of its files, by their ids.
    *
-   * @param {Entry} entry
+   * @param {Entry & { blobs?: Record<string, Blob> }} entry
    */
-  async add({ id, command, fields }) {
+  async add({ id, command, fields, files, blobs = {} }) {
     if (this.find(id)) return;
     if (this.entries.length >= OUTBOX_MAX) throw new NotKept(`${OUTBOX_MAX} entries wait to be sent: nothing more is taken until some are`);
     const key = PREFIX + String(this.nextKey).padStart(12, "0");
     this.nextKey += 1;
     /** @type {Held} */
-    const held = { id, command, fields, key, isKept: false, isDone: false };
+    const held = { id, command, fields, ...(files && { files }), key, isKept: false, isDone: false };
     this.entries.push(held);
     this.tell(outcome(held, "pending"));
     try {
-      await this.store.put(key, { id, command, fields });
+      for (const file of files ?? []) await this.files.keep(file, blobs[file.id]);
+      await this.store.put(key, kept(held));
     } catch (error) {
+      await this.forgetFiles(held);
       this.forget(held);
       this.pump(fields.channel_id);
       throw new NotKept("the store did not take it", error);
     }
     held.isKept = true;
+    if (held.isDone) return void this.store.delete(key).catch(this.bad);
+    void this.upload(held);
     this.pump(fields.channel_id);
   }
 
@@ -109,6 +126,7 @@ export class Outbox {
     delete entry.problem;
     this.tell(outcome(entry, "pending"));
     await this.keep(entry);
+    void this.upload(entry);
     this.pump(entry.fields.channel_id);
   }
 
@@ -131,6 +149,7 @@ export class Outbox {
   /** There is a connection. */
   resume() {
     this.isLive = true;
+    for (const entry of this.entries) void this.upload(entry);
     for (const channelId of new Set(this.entries.map((entry) => entry.fields.channel_id))) this.pump(channelId);
   }
 
@@ -143,12 +162,43 @@ export class Outbox {
   stop() {
     this.isLive = false;
     this.timers.stop();
+    this.files.stop();
+  }
+
+  /** Has the files of an entry brought to the server, one after the other; then it may be sent. @param {Held} entry */
+  async upload(entry) {
+    if (!this.isLive || !entry.isKept || entry.isUploading || entry.problem || !lacksFiles(entry)) return;
+    entry.isUploading = true;
+    try {
+      for (const file of entry.files ?? []) {
+        if (file.attachment) continue;
+        const begun = (/** @type {string} */ mediaId) => {
+          file.media_id = mediaId;
+          if (!entry.isDone) void this.keep(entry);
+        };
+        file.attachment = await this.files.upload(file, begun);
+        if (entry.isDone) return;
+        file.media_id = file.attachment.media_id;
+        await this.keep(entry);
+        await this.files.forget(file);
+      }
+      entry.fields.media = (entry.files ?? []).map(({ attachment }) => attachment?.media_id);
+      await this.keep(entry);
+      this.tell(outcome(entry, "pending"));
+    } catch (error) {
+      // Given up, or to be taken up by the next run.
+      if (error instanceof NotKept) return;
+      await this.fail(entry, { code: error instanceof Problem ? error.code : 0, message: String(/** @type {any} */ (error).message ?? error) });
+    } finally {
+      entry.isUploading = false;
+    }
+    this.pump(entry.fields.channel_id);
   }
 
   /** Sends what waits of a channel, one after the other. @param {string} channelId */
   async pump(channelId) {
     if (!this.isLive || this.busy.has(channelId)) return;
-    const entry = this.entries.find((candidate) => candidate.fields.channel_id === channelId && !candidate.problem);
+    const entry = this.entries.find((candidate) => candidate.fields.channel_id === channelId && !candidate.problem && !lacksFiles(candidate));
     if (!entry?.isKept) return;
     this.busy.add(channelId);
     const pauseMs = await this.attempt(entry).catch((error) => { this.bad(error); return PAUSE_MS; });
@@ -206,14 +256,20 @@ export class Outbox {
   }
 
   /** @param {Held} entry */
-  async keep({ key, id, command, fields, problem }) {
-    await this.store.put(key, { id, command, fields, ...(problem && { problem }) }).catch(this.bad);
+  async keep(entry) {
+    await this.store.put(entry.key, kept(entry)).catch(this.bad);
   }
 
   /** @param {Held} entry */
   async remove(entry) {
     this.forget(entry);
     await this.store.delete(entry.key).catch(this.bad);
+    await this.forgetFiles(entry);
+  }
+
+  /** @param {Held} entry */
+  async forgetFiles({ files = [] }) {
+    for (const file of files) if (!file.attachment) await this.files.forget(file);
   }
 
   /** @param {Held} entry */
@@ -231,11 +287,17 @@ export class Outbox {
 /** Whether what the store gave is an entry. @param {any} entry */
 const isWhole = (entry) => typeof entry?.id === "string" && typeof entry.command === "string" && typeof entry.fields?.channel_id === "string";
 
+/** Whether it waits for files. @param {Entry} entry */
+const lacksFiles = ({ files, fields }) => Boolean(files?.length) && !fields.media;
+
+/** What the store has of an entry. @param {Held} entry @returns {Entry} */
+const kept = ({ id, command, fields, files, problem }) => ({ id, command, fields, ...(files && { files }), ...(problem && { problem }) });
+
 /**
  * @param {Held} entry
  * @param {Outcome["state"]} state
  * @returns {Outcome}
  */
-function outcome({ id, command, fields, problem }, state) {
-  return { state, id, command, fields, ...(problem && { problem }) };
+function outcome({ id, command, fields, files, problem }, state) {
+  return { state, id, command, fields, ...(files && { files }), ...(problem && { problem }) };
 }

@@ -17,6 +17,10 @@ export class Outgoing {
     this.command = command;
     /** As they are sent. */
     this.fields = fields;
+    /** Files of a message, in order, and how far each is. @type {import("./types.js").FilePart[]} */
+    this.files = [];
+    /** Those of the files, by id, until the outbox has them. @type {Record<string, Blob>} */
+    this.blobs = {};
     this.by = by;
     /** @type {Outcome["state"]} */
     this.state = "pending";
@@ -58,7 +62,9 @@ export class Outgoing {
   }
 
   /** @param {Outcome} outcome */
-  take({ state, reply, problem }) {
+  take({ state, fields, files, reply, problem }) {
+    this.fields = fields;
+    if (files) this.files = files;
     if (state === "pending" && this.state !== "pending") this.done = this.renew();
     this.state = state;
     switch (state) {

@@ -26,9 +26,14 @@ const list = (check) => (value) => Array.isArray(value) && value.every(check);
 /** @param {any} value */
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
+const attachment = object({
+  media_id: id, kind: text, content_type: text, name: maybe(text), bytes: count, width: maybe(count), height: maybe(count),
+  blurhash: maybe(text), poster: maybe(id),
+});
 const message = object({
   channel_id: id, seq: count, revision: count, from: id, sent_ms: count, body: maybe(text), client_msg_id: maybe(text),
   deleted: maybe(flag), reactions: maybe(list(object({ emoji: text, count }))), mentions: maybe(list(id)),
+  media: maybe(list(attachment)),
 });
 const entry = object({ user_id: id, state: text });
 
@@ -46,8 +51,8 @@ const PUSHES = {
   head: object({ channel_id: id, head_seq: count }),
   presence: object({ entries: list(entry) }),
   typing: object({ channel_id: id, user_id: id, on: flag }),
-  published: object({ channel_id: id, event: text, data: text }),
   feed_head: object({ count }),
+  published: object({ channel_id: id, event: text, data: text }),
   token_expiring: object({}),
   drain: object({ jitter_ms: maybe(count), url: maybe(text) }),
 };

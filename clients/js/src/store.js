@@ -1,6 +1,6 @@
 // Where a client keeps what outlives it: its cursor, its outbox, its device.
 //
-// A store is four asynchronous functions over texts as keys and values that JSON can say. What `put` has resolved must be
+// A store is four asynchronous functions over texts as keys and values that JSON can say, and Blobs as values if it keeps them. What `put` has resolved must be
 // there after a crash: that is all a client asks of it. Each account has a store of its own.
 
 /**
@@ -9,6 +9,7 @@
  * @property {(key: string, value: any) => Promise<void>} put Resolves when it is kept
  * @property {(key: string) => Promise<void>} delete
  * @property {(prefix: string) => Promise<string[]>} keys Keys that begin so, in ascending order
+ * @property {boolean} [keepsBlobs] Whether a value may be a Blob: without it files that are sent do not outlive the process
  */
 
 /** For tests, and where nothing should outlive the process. Values are copied, as a real store would. @implements {Store} */
@@ -16,6 +17,7 @@ export class MemoryStore {
   constructor() {
     /** @type {Map<string, any>} */
     this.map = new Map();
+    this.keepsBlobs = true;
   }
 
   /** @param {string} key */
@@ -49,6 +51,7 @@ export class IndexedDbStore {
   /** @param {string} [name] of the database: the user is a part of it where several use this browser */
   constructor(name = "rookery-client") {
     this.name = name;
+    this.keepsBlobs = true;
     /** @type {Promise<IDBDatabase> | undefined} */
     this.opening = undefined;
   }

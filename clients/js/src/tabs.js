@@ -10,7 +10,7 @@ import { isObject } from "./shapes.js";
 
 const CALLS_MAX = 1000;
 /** Functions of the engine that another tab may call. */
-const CALLS = ["act", "again", "drop", "outgoing", "ask", "mark", "typing", "open", "close", "watch", "left", "hurry"];
+const CALLS = ["act", "again", "drop", "outgoing", "blob", "ask", "mark", "typing", "open", "close", "watch", "left", "hurry"];
 
 /** @typedef {import("./engine.js").Engine} Engine */
 

@@ -1,6 +1,6 @@
 // What an application in TypeScript sees: compiled by `npm run check`, never run.
 
-import { Account, Client, IndexedDbStore, MemoryStore, type Message, type Outcome, type Store } from "@rookery/client";
+import { Account, Client, IndexedDbStore, MemoryStore, type Message, type Outcome, type Post, type Store, type Upload } from "@rookery/client";
 import { FileStore } from "@rookery/client/file-store";
 
 const stores: Store[] = [new MemoryStore(), new IndexedDbStore("x"), new FileStore("x")];
@@ -22,4 +22,10 @@ new Client({ url: "ws://localhost:8001/connection/websocket" });
 const sent = client.send("7", "hello", { replyTo: 3, mentions: ["2"] });
 export const seq: Promise<number> = sent.done.then((reply) => reply.seq);
 export const hits = client.search("tea").then(({ hits: [first] }) => first.snippet.length);
+const upload: Upload = client.api.media.upload(new Blob(["x"]), { name: "x.txt", changed: ({ sentBytes }) => sentBytes.toFixed() });
+client.send("7", "", { media: [upload, new Blob(["y"]), "5"] });
+client.on("feed_head", ({ count }) => count.toFixed());
+export const liked = client.api.feed.home({ limit: 5 }).then(({ posts: [post] }: { posts: Post[] }) => client.api.feed.like(post.post_id));
+// @ts-expect-error there are two audiences
+client.api.feed.create({ body: "x", audience: "everybody" });
 off();
