@@ -139,6 +139,7 @@ pub async fn conversations<E: Engine>(
                 reply_to: None,
                 mentions: Arc::new([]),
                 ruling: None,
+                audience: None,
             };
             shards.apply(channel, ChannelOp::Send(send)).await?;
         }

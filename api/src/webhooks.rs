@@ -64,7 +64,8 @@ pub(crate) struct ShownHook {
     secret: Option<String>,
 }
 
-const CHANNEL_KINDS: [ChannelKind; 3] = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large];
+const CHANNEL_KINDS: [ChannelKind; 4] =
+    [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large, ChannelKind::Feed];
 
 impl ShownHook {
     pub(crate) fn new(Hook { id, record }: Hook, secret: Option<String>) -> Self {

@@ -47,6 +47,7 @@ pub(crate) fn run(rounds: u32) {
                 reply_to: None,
                 mentions: no_mentions(),
                 ruling: None,
+                audience: None,
             });
             appender.push(number, view.epoch, ChannelId(channel.into()), op);
         }

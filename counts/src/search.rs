@@ -68,6 +68,7 @@ fn make(engine: &MemoryEngine) {
                 mentions: Vec::new(),
                 edited_ms: None,
                 deleted: false,
+                audience: None,
             };
             tx.set(&keys::message(channel, Seq(number)), &record.encode());
             tx.set(&keys::head(channel), &HeadRecord { seq: Seq(number), sent_ms }.encode());

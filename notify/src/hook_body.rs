@@ -66,6 +66,7 @@ fn channel_data(event: &EventRecord, body: Option<&EventBody>, channel: Option<&
                     ChannelKind::Direct => "direct",
                     ChannelKind::Group => "group",
                     ChannelKind::Large => "large",
+                    ChannelKind::Feed => "feed",
                 };
                 (data["kind"], data["title"]) = (json!(kind), json!(title));
             }

@@ -7,7 +7,7 @@ use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery as fb;
 use crate::media::MediaKind;
 use crate::message::MessageKind;
-use crate::op::{ChannelKind, PastAccess};
+use crate::op::{Audience, ChannelKind, PastAccess};
 use crate::packed::packed_enums;
 use crate::presence::PresenceState;
 
@@ -33,6 +33,20 @@ macro_rules! flat_enums {
                     }
                 }
             }
+
+            impl Put for Option<$name> {
+                type Stored = Option<fb::$name>;
+
+                fn put(&self, builder: &mut Builder) -> Option<fb::$name> {
+                    self.map(|value| value.put(builder))
+                }
+            }
+
+            impl Take<Option<fb::$name>> for Option<$name> {
+                fn take(stored: Option<fb::$name>) -> Result<Self, Illegal> {
+                    stored.map($name::take).transpose()
+                }
+            }
         )*
         packed_enums! { $($name { $($variant = fb::$name::[<$variant:snake>].0),* })* }
     }};
@@ -41,7 +55,8 @@ macro_rules! flat_enums {
 flat_enums! {
     MessageKind { Text }
     MediaKind { Image, Video, Audio, File }
-    ChannelKind { Direct, Group, Large }
+    ChannelKind { Direct, Group, Large, Feed }
+    Audience { Friends, Public }
     PastAccess { Joined, All }
     PresenceState { Offline, Away, Online }
     Role { Member, Admin, Owner }

@@ -196,6 +196,7 @@ pub fn channel_kind_bit(kind: ChannelKind) -> u32 {
         ChannelKind::Direct => 1,
         ChannelKind::Group => 2,
         ChannelKind::Large => 4,
+        ChannelKind::Feed => 8,
     }
 }
 

@@ -65,7 +65,7 @@ pub use id::{ChannelId, ClientMsgId, DeviceId, MediaId, Seq, SessionId, UserId};
 pub use media::{Attachment, MediaKind};
 pub use message::{Message, MessageKind};
 pub use notice::{Medium, NoticeId};
-pub use op::{ChannelOp, OpReply, Refusal, Ruling};
+pub use op::{Audience, ChannelOp, OpReply, Refusal, Ruling};
 pub use place::MessagePlace;
 pub use position::{Cursor, Position, Stamp};
 pub use presence::{PresenceEntry, PresenceState};

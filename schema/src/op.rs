@@ -25,6 +25,20 @@ pub enum ChannelKind {
     Group,
     /// Any number of members. Its messages are in no inbox: sessions that have it open follow its log.
     Large,
+    /// One user's posts and the replies to them, for those who may see them: nobody is a member of it, and no inbox tells
+    /// of it.
+    Feed,
+}
+
+/// For whom a post is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
+pub enum Audience {
+    /// The author's friends.
+    Friends,
+    /// Anybody, as long as the author's account is public; whoever follows the author has it in the feed.
+    Public,
 }
 
 /// The access of new members to what was sent before they joined. It never changes.
@@ -224,6 +238,8 @@ pub struct SendOp {
     pub mentions: Arc<[UserId]>,
     /// What applications said of it, if they did not let it pass as it is.
     pub ruling: Option<Ruling>,
+    /// For whom it is, if it is a post: its sender's, in a channel of kind [`ChannelKind::Feed`].
+    pub audience: Option<Audience>,
 }
 
 /// What applications said of a user's text before it is stored. A retry of what is stored already has its first reply,

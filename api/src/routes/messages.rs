@@ -113,7 +113,8 @@ pub(crate) async fn send<E: Engine, S: Shards>(
         let detail = format!("{} mentions, the limit is {MENTIONS_MAX}", mentions.len());
         return Err(Problem::new(ErrorCode::LimitExceeded, detail));
     }
-    let op = ChannelOp::Send(SendOp { from: user, client_msg_id, kind, body, reply_to, mentions, ruling: None });
+    let (from, ruling, audience) = (user, None, None);
+    let op = ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience });
     let op = api.shards.ask_before(channel, op).await?;
     match api.shards.apply(channel, op).await? {
         OpReply::Sent { seq, sent_ms, duplicate } => {

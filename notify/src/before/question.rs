@@ -30,13 +30,16 @@ impl Asked {
     /// If it is one that nobody is asked about.
     pub(super) fn new((channel, kind): (ChannelId, ChannelKind), op: &ChannelOp, wall: UnixMs) -> Self {
         let (user, name, data) = match op {
-            ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: _ }) => {
+            ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: _, audience }) => {
                 let mut data = json!({"from": from, "client_msg_id": client_msg_id, "kind": kind, "body": &**body});
                 if let Some(reply_to) = reply_to {
                     data["reply_to"] = json!(reply_to);
                 }
                 if !mentions.is_empty() {
                     data["mentions"] = json!(&**mentions);
+                }
+                if let Some(audience) = audience {
+                    data["audience"] = json!(audience);
                 }
                 (from, client_msg_id, data)
             }
@@ -187,6 +190,7 @@ mod tests {
             reply_to,
             mentions,
             ruling: None,
+            audience: None,
         });
         let (name, body) = Asked::new((ChannelId(7), ChannelKind::Group), &op, UnixMs(5)).into_call();
         assert_eq!(name, format!("ask_7_3_{id}"));

@@ -69,6 +69,11 @@ impl Session {
                     self.answer(id, Err(refusal), context);
                 }
             },
+            // A feed has no members, and the store opens it for nobody.
+            ChannelKind::Feed => {
+                let refusal = Refusal::new(ErrorCode::UnknownChannel, format!("no channel {channel}"));
+                self.answer(id, Err(refusal), context);
+            }
             ChannelKind::Direct | ChannelKind::Group => {
                 if self.cold().open.open_small(channel) {
                     context.effects.count(Counter::SmallOpen);

@@ -33,6 +33,7 @@ impl Session {
             reply_to: send.reply_to,
             mentions: send.mentions,
             ruling: None,
+            audience: None,
         };
         self.submit((id, arrival), send.channel_id, ChannelOp::Send(op), context);
     }

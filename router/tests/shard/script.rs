@@ -475,6 +475,7 @@ impl World {
             reply_to: None,
             mentions: no_mentions(),
             ruling: None,
+            audience: None,
         };
         (self.channel(channel), ChannelOp::Send(op))
     }

@@ -90,13 +90,14 @@ impl ::flatbuffers::SimpleToVerifyInSlice for MessageKind {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CHANNEL_KIND: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CHANNEL_KIND: u8 = 2;
+pub const ENUM_MAX_CHANNEL_KIND: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CHANNEL_KIND: [ChannelKind; 3] = [
+pub const ENUM_VALUES_CHANNEL_KIND: [ChannelKind; 4] = [
   ChannelKind::direct,
   ChannelKind::group,
   ChannelKind::large,
+  ChannelKind::feed,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -107,13 +108,15 @@ impl ChannelKind {
   pub const direct: Self = Self(0);
   pub const group: Self = Self(1);
   pub const large: Self = Self(2);
+  pub const feed: Self = Self(3);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_MAX: u8 = 3;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::direct,
     Self::group,
     Self::large,
+    Self::feed,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -121,6 +124,7 @@ impl ChannelKind {
       Self::direct => Some("direct"),
       Self::group => Some("group"),
       Self::large => Some("large"),
+      Self::feed => Some("feed"),
       _ => None,
     }
   }
@@ -175,6 +179,90 @@ impl<'a> ::flatbuffers::Verifiable for ChannelKind {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for ChannelKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_AUDIENCE: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_AUDIENCE: u8 = 1;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_AUDIENCE: [Audience; 2] = [
+  Audience::friends,
+  Audience::public,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Audience(pub u8);
+#[allow(non_upper_case_globals)]
+impl Audience {
+  pub const friends: Self = Self(0);
+  pub const public: Self = Self(1);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 1;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::friends,
+    Self::public,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::friends => Some("friends"),
+      Self::public => Some("public"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for Audience {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for Audience {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for Audience {
+    type Output = Audience;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for Audience {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Audience {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Audience {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PAST_ACCESS: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -12124,6 +12212,7 @@ impl<'a> SendOp<'a> {
   pub const VT_REPLY_TO: ::flatbuffers::VOffsetT = 12;
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 14;
   pub const VT_RULING: ::flatbuffers::VOffsetT = 16;
+  pub const VT_AUDIENCE: ::flatbuffers::VOffsetT = 18;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -12141,6 +12230,7 @@ impl<'a> SendOp<'a> {
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
+    if let Some(x) = args.audience { builder.add_audience(x); }
     builder.add_kind(args.kind);
     builder.finish()
   }
@@ -12195,6 +12285,13 @@ impl<'a> SendOp<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Ruling>>(SendOp::VT_RULING, None)}
   }
+  #[inline]
+  pub fn audience(&self) -> Option<super::Audience> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::Audience>(SendOp::VT_AUDIENCE, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for SendOp<'_> {
@@ -12210,6 +12307,7 @@ impl ::flatbuffers::Verifiable for SendOp<'_> {
      .visit_field::<u64>("reply_to", Self::VT_REPLY_TO, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Ruling>>("ruling", Self::VT_RULING, false)?
+     .visit_field::<super::Audience>("audience", Self::VT_AUDIENCE, false)?
      .finish();
     Ok(())
   }
@@ -12222,6 +12320,7 @@ pub struct SendOpArgs<'a> {
     pub reply_to: Option<u64>,
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub ruling: Option<::flatbuffers::WIPOffset<Ruling<'a>>>,
+    pub audience: Option<super::Audience>,
 }
 impl<'a> Default for SendOpArgs<'a> {
   #[inline]
@@ -12234,6 +12333,7 @@ impl<'a> Default for SendOpArgs<'a> {
       reply_to: None,
       mentions: None,
       ruling: None,
+      audience: None,
     }
   }
 }
@@ -12272,6 +12372,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SendOpBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Ruling>>(SendOp::VT_RULING, ruling);
   }
   #[inline]
+  pub fn add_audience(&mut self, audience: super::Audience) {
+    self.fbb_.push_slot_always::<super::Audience>(SendOp::VT_AUDIENCE, audience);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SendOpBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SendOpBuilder {
@@ -12298,6 +12402,7 @@ impl ::core::fmt::Debug for SendOp<'_> {
       ds.field("reply_to", &self.reply_to());
       ds.field("mentions", &self.mentions());
       ds.field("ruling", &self.ruling());
+      ds.field("audience", &self.audience());
       ds.finish()
   }
 }
@@ -21992,6 +22097,7 @@ impl<'a> MessageRecord<'a> {
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 22;
   pub const VT_EDITED_MS: ::flatbuffers::VOffsetT = 24;
   pub const VT_DELETED: ::flatbuffers::VOffsetT = 26;
+  pub const VT_AUDIENCE: ::flatbuffers::VOffsetT = 28;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -22013,6 +22119,7 @@ impl<'a> MessageRecord<'a> {
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
     builder.add_revision(args.revision);
+    if let Some(x) = args.audience { builder.add_audience(x); }
     builder.add_deleted(args.deleted);
     builder.add_kind(args.kind);
     builder.finish()
@@ -22103,6 +22210,13 @@ impl<'a> MessageRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(MessageRecord::VT_DELETED, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn audience(&self) -> Option<super::Audience> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::Audience>(MessageRecord::VT_AUDIENCE, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for MessageRecord<'_> {
@@ -22123,6 +22237,7 @@ impl ::flatbuffers::Verifiable for MessageRecord<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
      .visit_field::<u64>("edited_ms", Self::VT_EDITED_MS, false)?
      .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
+     .visit_field::<super::Audience>("audience", Self::VT_AUDIENCE, false)?
      .finish();
     Ok(())
   }
@@ -22140,6 +22255,7 @@ pub struct MessageRecordArgs<'a> {
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub edited_ms: Option<u64>,
     pub deleted: bool,
+    pub audience: Option<super::Audience>,
 }
 impl<'a> Default for MessageRecordArgs<'a> {
   #[inline]
@@ -22157,6 +22273,7 @@ impl<'a> Default for MessageRecordArgs<'a> {
       mentions: None,
       edited_ms: None,
       deleted: false,
+      audience: None,
     }
   }
 }
@@ -22215,6 +22332,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageRecordBuilder<'a, 'b, 
     self.fbb_.push_slot::<bool>(MessageRecord::VT_DELETED, deleted, false);
   }
   #[inline]
+  pub fn add_audience(&mut self, audience: super::Audience) {
+    self.fbb_.push_slot_always::<super::Audience>(MessageRecord::VT_AUDIENCE, audience);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MessageRecordBuilder {
@@ -22245,6 +22366,7 @@ impl ::core::fmt::Debug for MessageRecord<'_> {
       ds.field("mentions", &self.mentions());
       ds.field("edited_ms", &self.edited_ms());
       ds.field("deleted", &self.deleted());
+      ds.field("audience", &self.audience());
       ds.finish()
   }
 }
@@ -22533,6 +22655,7 @@ impl<'a> UserRecord<'a> {
   pub const VT_EXTERNAL_ID: ::flatbuffers::VOffsetT = 16;
   pub const VT_DEACTIVATED_MS: ::flatbuffers::VOffsetT = 18;
   pub const VT_SYSTEM: ::flatbuffers::VOffsetT = 20;
+  pub const VT_PUBLIC: ::flatbuffers::VOffsetT = 22;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -22552,6 +22675,7 @@ impl<'a> UserRecord<'a> {
     if let Some(x) = args.password_hash { builder.add_password_hash(x); }
     if let Some(x) = args.display_name { builder.add_display_name(x); }
     if let Some(x) = args.username { builder.add_username(x); }
+    builder.add_public(args.public);
     builder.add_system(args.system);
     builder.finish()
   }
@@ -22620,6 +22744,13 @@ impl<'a> UserRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(UserRecord::VT_SYSTEM, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn public(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(UserRecord::VT_PUBLIC, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for UserRecord<'_> {
@@ -22637,6 +22768,7 @@ impl ::flatbuffers::Verifiable for UserRecord<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("external_id", Self::VT_EXTERNAL_ID, false)?
      .visit_field::<u64>("deactivated_ms", Self::VT_DEACTIVATED_MS, false)?
      .visit_field::<bool>("system", Self::VT_SYSTEM, false)?
+     .visit_field::<bool>("public", Self::VT_PUBLIC, false)?
      .finish();
     Ok(())
   }
@@ -22651,6 +22783,7 @@ pub struct UserRecordArgs<'a> {
     pub external_id: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub deactivated_ms: Option<u64>,
     pub system: bool,
+    pub public: bool,
 }
 impl<'a> Default for UserRecordArgs<'a> {
   #[inline]
@@ -22665,6 +22798,7 @@ impl<'a> Default for UserRecordArgs<'a> {
       external_id: None,
       deactivated_ms: None,
       system: false,
+      public: false,
     }
   }
 }
@@ -22711,6 +22845,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserRecordBuilder<'a, 'b, A> 
     self.fbb_.push_slot::<bool>(UserRecord::VT_SYSTEM, system, false);
   }
   #[inline]
+  pub fn add_public(&mut self, public: bool) {
+    self.fbb_.push_slot::<bool>(UserRecord::VT_PUBLIC, public, false);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     UserRecordBuilder {
@@ -22740,6 +22878,7 @@ impl ::core::fmt::Debug for UserRecord<'_> {
       ds.field("external_id", &self.external_id());
       ds.field("deactivated_ms", &self.deactivated_ms());
       ds.field("system", &self.system());
+      ds.field("public", &self.public());
       ds.finish()
   }
 }

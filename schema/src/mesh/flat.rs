@@ -80,7 +80,7 @@ flat_tables! {
     Target as Target { session, after, through, events }
     Event as Event { position, channel, body as [union body] }
     LiveEvent as LiveEvent { channel, body as [union body], users }
-    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling }
+    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience }
     CreateOp as CreateOp { kind, title, creator, members, idempotency_key, past }
     EditOp as EditOp { by, seq, op_id, base_revision, body, ruling }
     ReactOp as ReactOp { by, seq, op_id, emoji, on }

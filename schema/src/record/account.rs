@@ -26,6 +26,8 @@ pub struct UserRecord {
     pub deactivated_ms: Option<UnixMs>,
     /// Whether it is an application's own, in whose name it sends: nobody logs in to it.
     pub system: bool,
+    /// Whether anybody may follow it, and see its public posts.
+    pub public: bool,
 }
 
 /// `refresh`: one refresh token, under its hash.
@@ -48,7 +50,7 @@ pub struct RefreshRecord {
 
 flat_records! {
     UserRecord "user" format 1 {
-        username, display_name, password_hash, created_ms, picture, namespace, external_id, deactivated_ms, system,
+        username, display_name, password_hash, created_ms, picture, namespace, external_id, deactivated_ms, system, public,
     }
     RefreshRecord "refresh" format 1 { user, family, device, expires_ms, used, issued_s }
 }

@@ -11,6 +11,7 @@ use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery::record as fb;
 use crate::id::{ClientMsgId, Seq, UserId};
 use crate::message::MessageKind;
+use crate::op::Audience;
 use crate::time::UnixMs;
 
 /// `message`: one message, with its text or where its parts are.
@@ -36,6 +37,8 @@ pub struct MessageRecord {
     pub edited_ms: Option<UnixMs>,
     /// Whether it was deleted. Then its text is empty, and it names nobody.
     pub deleted: bool,
+    /// For whom it is, if it is a post; a reply to one has none.
+    pub audience: Option<Audience>,
 }
 
 /// A message's text where it lies.
@@ -55,7 +58,7 @@ pub enum BodyRecord {
 flat_records! {
     MessageRecord "message" format 1 {
         body as (body, body_parts, body_bytes),
-        mentions, revision, from, sent_ms, client_msg_id, kind, reply_to, edited_ms, deleted
+        mentions, revision, from, sent_ms, client_msg_id, kind, reply_to, edited_ms, deleted, audience
     }
 }
 

@@ -193,8 +193,8 @@ mod tests {
             })
         };
         let why = |error: RecordError| error.to_string().split("damaged: ").last().map(str::to_owned);
-        assert!(ChannelRecord::decode(&channel(2)).is_ok() && MemberRecord::decode(&member(2)).is_ok());
-        assert_eq!(ChannelRecord::decode(&channel(3)).map_err(why), Err(Some("kind: 3 has no meaning".to_owned())));
+        assert!(ChannelRecord::decode(&channel(3)).is_ok() && MemberRecord::decode(&member(2)).is_ok());
+        assert_eq!(ChannelRecord::decode(&channel(4)).map_err(why), Err(Some("kind: 4 has no meaning".to_owned())));
         assert_eq!(MemberRecord::decode(&member(3)).map_err(why), Err(Some("role: 3 has no meaning".to_owned())));
     }
 

@@ -163,6 +163,7 @@ fn send(
                 mentions: Vec::new(),
                 edited_ms: None,
                 deleted: false,
+                audience: None,
             };
             tx.set(&keys::message(channel, heads[place]), &record.encode());
             tx.set(&keys::head(channel), &HeadRecord { seq: heads[place], sent_ms }.encode());

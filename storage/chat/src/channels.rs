@@ -225,7 +225,7 @@ async fn summaries<T: Transaction>(
 /// The other of a direct channel's two: its creator, or whoever is listed beside this one.
 async fn peer<T: Transaction>(tx: &T, user: UserId, state: &State) -> Result<Option<UserId>, LayerError> {
     match state.record.kind {
-        ChannelKind::Group | ChannelKind::Large => Ok(None),
+        ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed => Ok(None),
         ChannelKind::Direct if state.record.creator != user => Ok(Some(state.record.creator)),
         ChannelKind::Direct => {
             let page = tx.snapshot_get_range(&keys::members_after(state.id, None).rows(2)).await?;

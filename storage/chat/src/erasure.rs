@@ -7,7 +7,8 @@ use schema::{Position, UserId};
 
 use crate::accounts::name_hash;
 use crate::notices::contacts;
-use crate::{LayerError, commit, keys, people, unreadable};
+use crate::posts::counters;
+use crate::{LayerError, commit, keys, packed, people, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// Removes what is stored of an account beside its messages: its names, logins, devices, contacts, settings, friends,
@@ -29,8 +30,21 @@ pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerErr
             FriendRecord::decode(&row.value)?;
             Ok(keys::friend_of(&row.key)?.1)
         };
-        for other in unreadable::readable(&friends.rows, friend) {
-            people::end_friendship(&mut tx, user, other);
+        let follows = tx.snapshot_get_range(&keys::follows_after(user, None)).await?;
+        let mut others = unreadable::readable(&friends.rows, friend);
+        others.extend(unreadable::readable(&follows.rows, |row| Ok(keys::follow_of(&row.key)?.1)));
+        others.sort_unstable();
+        others.dedup();
+        for other in others {
+            let ties = people::ties(&tx, user, other).await?;
+            people::sever(&mut tx, ties.severed(user, other));
+        }
+        let feed_key = keys::feed_of(user);
+        if let Some(feed) = unreadable::refuse_some(&feed_key, tx.get(&feed_key).await?.as_ref(), packed::feed)? {
+            // Its posts are left, as its messages are, and nobody finds them.
+            let posts = keys::posts(feed.channel);
+            tx.clear_range(&posts.begin, &posts.end);
+            [feed_key, keys::fanned(feed.channel), keys::fan_due(feed.channel)].iter().for_each(|key| tx.clear(key));
         }
         for range in [
             keys::families(user),
@@ -38,10 +52,19 @@ pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerErr
             keys::codes(user),
             keys::blocks_after(user, None),
             keys::inbox_after(user, Position::START),
-        ] {
+            keys::followers_after(user, None),
+            keys::timeline_of(user),
+            keys::owed_to(user),
+            keys::heavies_of(user),
+            keys::heavy_rest_after(user, None),
+        ]
+        .into_iter()
+        .chain(counters::of_user_ranges(user))
+        {
             tx.clear_range(&range.begin, &range.end);
         }
         tx.clear(&keys::settings(user));
+        tx.clear(&keys::timeline_state(user));
         tx.clear(&keys::username(&record.username));
         if let (Some(namespace), Some(subject)) = (&record.namespace, &record.external_id) {
             tx.clear(&keys::external(name_hash(namespace, subject)));

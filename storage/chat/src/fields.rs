@@ -3,10 +3,12 @@
 //! Owns their widths, writing and reading. Numbers are big-endian, so that keys order as their fields do; a [`Compact`]
 //! one takes as few bytes as it needs. A text is the last of its key, or stands behind its length.
 
+use std::cmp::Reverse;
+
 use schema::record::RecordError;
 use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, MediaId, Medium, NoticeId, Owner, Position, Seq,
-    ShardIndex, Stamp, UnixMs, UserId,
+    Audience, ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, MediaId, Medium, NoticeId, Owner, Position,
+    Seq, ShardIndex, Stamp, UnixMs, UserId,
 };
 
 /// What reads a key or a row.
@@ -163,6 +165,9 @@ of_bytes! {
     Position: 12, Position::to_bytes, Position::from_bytes;
     [u8; 16]: 16, std::convert::identity, std::convert::identity;
     [u8; 32]: 32, std::convert::identity, std::convert::identity;
+    // The newest first: with every bit turned, later times and greater seqs come earlier.
+    Reverse<UnixMs>: 8, |Reverse(at): Self| (!at.0).to_be_bytes(), |bytes| Reverse(UnixMs(!u64::from_be_bytes(bytes)));
+    Reverse<Seq>: 8, |Reverse(seq): Self| (!seq.0).to_be_bytes(), |bytes| Reverse(Seq(!u64::from_be_bytes(bytes)));
 }
 
 /// Structs that are their fields in the order in which they are listed.
@@ -177,7 +182,7 @@ macro_rules! of_fields {
             }
 
             fn take(rest: &mut &[u8]) -> Option<Self> {
-                Some(Self { $($field: <$type>::take(rest)?),* })
+                Some(Self { $($field: <$type as $crate::fields::Field>::take(rest)?),* })
             }
         }
     )*};
@@ -220,6 +225,66 @@ impl Field for Medium {
 
     fn take(rest: &mut &[u8]) -> Option<Self> {
         Self::of_number(u8::take(rest)?)
+    }
+}
+
+impl Field for bool {
+    type Owned = Self;
+    const BYTES: usize = 1;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        u8::from(self).put(bytes);
+    }
+
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        match u8::take(rest)? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl Field for Audience {
+    type Owned = Self;
+    const BYTES: usize = 1;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        let number: u8 = match self {
+            Self::Friends => 0,
+            Self::Public => 1,
+        };
+        number.put(bytes);
+    }
+
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        match u8::take(rest)? {
+            0 => Some(Self::Friends),
+            1 => Some(Self::Public),
+            _ => None,
+        }
+    }
+}
+
+/// Behind a byte that says whether it is there.
+impl<F: Field<Owned = F>> Field for Option<F> {
+    type Owned = Self;
+    const BYTES: usize = 1;
+    const VARIES: bool = true;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        u8::from(self.is_some()).put(bytes);
+        if let Some(field) = self {
+            field.put(bytes);
+        }
+    }
+
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        match u8::take(rest)? {
+            0 => Some(None),
+            1 => F::take(rest).map(Some),
+            _ => None,
+        }
     }
 }
 

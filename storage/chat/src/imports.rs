@@ -142,6 +142,7 @@ fn check(new: &NewChannel) -> Result<(), Refusal> {
     let bad = |message: String| Err(Refusal::new(ErrorCode::BadRequest, message));
     let members = new.members.len();
     match new.kind {
+        ChannelKind::Feed => bad(format!("{:?} is a feed, which has posts and no members", new.id)),
         ChannelKind::Direct if members != 2 => {
             bad(format!("a direct channel is of two users, {:?} of {members}", new.id))
         }
@@ -285,6 +286,7 @@ pub async fn append<E: Engine>(
                 mentions: Vec::new(),
                 edited_ms: None,
                 deleted: false,
+                audience: None,
             };
             tx.set(&keys::message(channel, at.seq), &record.encode());
             // I5: each message has its first reply. Nobody sends under an id of this kind, so what it answered counts for nothing.

@@ -15,6 +15,7 @@
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
 //! imports      history of other chats, with its times                    erasure    what is left of an account that is erased
 //! clock        the time that upkeep goes by                               share      which node does what of upkeep
+//! posts        users' posts, replies and likes; who sees them; who follows whom       timelines  each user's news feed
 //! hooks        what applications' servers are told of all that happens
 //! ```
 
@@ -40,10 +41,12 @@ pub mod notices;
 pub mod opened;
 mod packed;
 pub mod people;
+pub mod posts;
 pub mod presence;
 pub mod push;
 pub mod search;
 pub mod share;
+pub mod timelines;
 pub mod transfer;
 pub mod unreadable;
 pub mod view;

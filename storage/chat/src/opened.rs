@@ -24,7 +24,8 @@ pub async fn opened<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> 
     read!(engine, Begin::Fresh, |tx| {
         let (kind, head_seq, ranges) = seen(&tx, user, channel).await?;
         let members = match kind {
-            ChannelKind::Large => Vec::new(),
+            // Nobody is a member of a feed, and so nobody opens one.
+            ChannelKind::Large | ChannelKind::Feed => Vec::new(),
             ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
         };
         let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
@@ -57,8 +58,8 @@ pub async fn followed<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -
     let (kind, head, _) = read!(engine, Begin::Fresh, |tx| seen(&tx, user, channel).await)?;
     match kind {
         ChannelKind::Large => Ok(head),
-        ChannelKind::Direct | ChannelKind::Group => {
-            let message = format!("channel {channel} is not large: its messages are in inboxes");
+        ChannelKind::Direct | ChannelKind::Group | ChannelKind::Feed => {
+            let message = format!("channel {channel} is not large: there is nothing to follow");
             Err(Refusal::new(ErrorCode::BadRequest, message).into())
         }
     }

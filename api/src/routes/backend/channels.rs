@@ -149,6 +149,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
         ChannelKind::Direct if title.is_empty() => "".into(),
         ChannelKind::Direct => return Err(Problem::bad_request("a direct channel has no title")),
         ChannelKind::Group | ChannelKind::Large => names::title("title", &title)?.into(),
+        ChannelKind::Feed => return Err(Problem::bad_request("a feed is made with its user's first post")),
     };
     let key = idempotency_key(&headers)?.map(|key| key_of(backend.app.id, &key));
     let creator = backend.user(&owner).await?;
@@ -165,7 +166,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
             first.iter().try_for_each(|&user| check_not_ours(user))?;
             (first, Vec::new())
         }
-        ChannelKind::Large => (Vec::new(), members),
+        ChannelKind::Large | ChannelKind::Feed => (Vec::new(), members),
     };
     let limit = backend.api.config.group_members_max;
     if first.len() >= limit as usize {

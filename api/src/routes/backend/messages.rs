@@ -173,7 +173,7 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     let user = |name: &Named| users.get(name).copied().ok_or_else(|| no_such_user(name));
     let mentions = mentions.iter().map(user).collect::<Result<Vec<_>, _>>()?.into();
     let from = backend.sender(from.as_ref()).await?;
-    let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None };
+    let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None, audience: None };
     let (seq, sent_ms, duplicate) = backend.sent(channel, op).await?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(ServerSent { seq, sent_ms, duplicate, from })))
@@ -195,8 +195,8 @@ pub(crate) async fn broadcast<E: Engine, S: Shards>(
     let from = backend.sender(from.as_ref()).await?;
     let send = async |channel: ChannelId| {
         let client_msg_id = id_within(client_msg_id, channel);
-        let body = Arc::clone(&body);
-        let op = SendOp { from, client_msg_id, kind, body, reply_to: None, mentions: no_mentions(), ruling: None };
+        let (body, reply_to, mentions) = (Arc::clone(&body), None, no_mentions());
+        let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None, audience: None };
         let (seq, duplicate, refused) = match backend.sent(channel, op).await {
             Ok((seq, _, duplicate)) => (Some(seq), duplicate, None),
             Err(problem) => (None, false, Some(problem.into())),

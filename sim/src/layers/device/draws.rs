@@ -72,6 +72,7 @@ impl Device {
             reply_to: None,
             mentions: message::no_mentions(),
             ruling: None,
+            audience: None,
         })
     }
 

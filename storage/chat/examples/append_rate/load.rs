@@ -140,5 +140,6 @@ fn send(load: &Load, channel: u64, number: u64) -> ChannelOp {
         reply_to: None,
         mentions: message::no_mentions(),
         ruling: None,
+        audience: None,
     })
 }

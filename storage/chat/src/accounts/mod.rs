@@ -23,7 +23,7 @@ pub use logins::{
     revoke_family, rotate,
 };
 pub(crate) use logins::{login_counts, login_key};
-pub use users::{Provided, SignUp, by_id, by_ids, by_username, create_user, provide, set_display_name};
+pub use users::{Provided, SignUp, by_id, by_ids, by_username, create_user, provide, set_display_name, set_public};
 
 #[cfg(test)]
 mod tests {

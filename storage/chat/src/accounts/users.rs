@@ -153,6 +153,21 @@ pub async fn set_display_name<E: Engine>(
     })
 }
 
+/// Makes an account public, so that anybody may follow it and see its public posts, or private; the account after it, or
+/// none if there is no such account. Whoever follows it still does, and sees its public posts while it is public.
+///
+/// # Errors
+/// What the store reports.
+pub async fn set_public<E: Engine>(engine: &E, user: UserId, public: bool) -> Result<Option<UserRecord>, LayerError> {
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::user(user);
+        let Some(value) = tx.get(&key).await? else { return Ok(None) };
+        let record = UserRecord { public, ..unreadable::refuse(&key, UserRecord::decode(&value))? };
+        tx.set(&key, &record.encode());
+        Ok(Some(record))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use futures_lite::future::block_on;

@@ -39,6 +39,8 @@ pub(super) struct Effects {
     pub(super) cleared: Vec<RangeRequest>,
     pub(super) marks: BTreeMap<(UserId, ChannelId), Seq>,
     pub(super) joined: BTreeMap<UserId, i64>,
+    /// What is counted of posts, by key.
+    pub(super) counted: BTreeMap<Vec<u8>, i64>,
     /// In the order of their ordinals.
     pub(super) happened: Vec<Happened>,
     /// The arrivals by home shard.
@@ -76,6 +78,9 @@ impl Effects {
         }
         for (&user, &change) in &self.joined {
             tx.atomic(Atomic::Add, &keys::joined(user), &packed::counter_change(change));
+        }
+        for (key, &change) in &self.counted {
+            tx.atomic(Atomic::Add, key, &packed::counter_change(change));
         }
         for (ordinal, happened) in self.numbered() {
             let value = happened.event.encode();

@@ -67,18 +67,25 @@ pub(super) struct Members {
     pub(super) blocked: bool,
     /// Whether the channel is a large one. Then nobody is listed: members are looked up one by one.
     pub(super) large: bool,
+    /// Whose feed the channel is, if it is one. Then nobody is a member, and friendship says who may do what.
+    pub(super) author: Option<UserId>,
 }
 
 impl Members {
     pub(super) fn new(epoch: u64, mut list: Vec<Member>) -> Self {
         list.sort_by_key(|member| member.user);
         let users = list.iter().map(|member| member.user).collect();
-        Self { epoch, list, users, blocked: false, large: false }
+        Self { epoch, list, users, blocked: false, large: false, author: None }
     }
 
     /// What stands for the list of a large channel, at any epoch.
     pub(super) fn large() -> Self {
         Self { large: true, ..Self::new(0, Vec::new()) }
+    }
+
+    /// What stands for the list of a feed, whose members never change.
+    pub(super) fn feed(epoch: u64, author: UserId) -> Self {
+        Self { author: Some(author), ..Self::new(epoch, Vec::new()) }
     }
 
     pub(super) fn get(&self, user: UserId) -> Option<&Member> {

@@ -6,6 +6,7 @@
 use schema::{ChannelId, ClientMsgId, Seq, UnixMs, UserId};
 
 use super::members::Members;
+use super::draft::sight;
 use super::rows::Wanted;
 use crate::keys::{self, DedupKey};
 
@@ -38,6 +39,9 @@ impl Prefetch<'_> {
                 self.wanted.lists.insert(channel);
             }
             Some(members) if members.large => self.rows(concerned.iter().map(|&user| keys::member(channel, user))),
+            Some(&Members { author: Some(author), .. }) => {
+                self.rows(concerned.iter().filter(|&&user| user != author).flat_map(|&user| sight(author, user)));
+            }
             Some(_) => {}
         }
     }

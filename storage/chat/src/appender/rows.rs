@@ -114,6 +114,10 @@ impl Rows {
                 self.read.insert(channel, Arc::new(Members::large()));
                 continue;
             }
+            if record.kind == ChannelKind::Feed {
+                self.read.insert(channel, Arc::new(Members::feed(record.member_epoch, record.creator)));
+                continue;
+            }
             let members = unreadable::readable(&page.rows, Member::of_row);
             // Without one of them nobody knows whom an event of the channel is for.
             if members.len() != record.member_count as usize {
@@ -126,7 +130,7 @@ impl Rows {
             let members = Members::new(record.member_epoch, members);
             match (record.kind, &*members.users) {
                 (ChannelKind::Direct, &[one, other]) => directs.push((channel, members, [one, other])),
-                (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large, _) => {
+                (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed, _) => {
                     self.read.insert(channel, Arc::new(members));
                 }
             }

@@ -44,7 +44,9 @@ pub async fn screening<E: Engine>(engine: &E, channel: ChannelId, op: &ChannelOp
             return Ok(Screening::Passes);
         }
         let record = unreadable::refuse_some(&keys[1], rows[1].as_ref(), ChannelRecord::decode)?;
-        Ok(record.filter(|_| is_member).map_or(Screening::NoMember, |record| Screening::Asks(record.kind)))
+        // Of a feed nobody is a member: its home judges who may do what.
+        let may = |record: &ChannelRecord| is_member || record.kind == ChannelKind::Feed;
+        Ok(record.filter(may).map_or(Screening::NoMember, |record| Screening::Asks(record.kind)))
     })
 }
 

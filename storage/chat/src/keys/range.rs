@@ -1,9 +1,11 @@
 //! Ranges of keys, and keys whose fields follow from others.
 
+use std::cmp::Reverse;
+
 use schema::limits::PARTITIONS;
 use schema::record::{PushItem, PushRecord, RecordError};
 use schema::{
-    ChannelId, ClientMsgId, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId,
+    ChannelId, ClientMsgId, Emoji, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -184,6 +186,32 @@ ranges! {
     arrivals() = all(Table::Arrival, ());
     /// The lives that are over and have left arrivals.
     ended_lives() = all(Table::Ended, ());
+
+    /// Whom a user follows after one, ascending by id.
+    follows_after(user: UserId, last: Option<UserId>) = after(Table::Follow, user, last);
+    /// Who follows an author after one, ascending by id.
+    followers_after(author: UserId, last: Option<UserId>) = after(Table::Follower, author, last);
+    /// The posts of a feed, the newest first.
+    posts(channel: ChannelId) = all(Table::Post, channel);
+    /// The replies to a post after one, the oldest first.
+    replies_after(channel: ChannelId, post: Seq, last: Option<Seq>) = after(Table::Reply, (channel, post), last);
+    /// Who put an emoji to a message after one, ascending by id.
+    reactors_after(channel: ChannelId, seq: Seq, emoji: &Emoji, last: Option<UserId>) =
+        after(Table::Reaction, (channel, seq, emoji), last);
+    /// The slots of a counter.
+    slots(kind: u8, of: u64) = all(Table::Counter, (kind, of));
+    /// The feeds behind one that may have posts which are in no timeline yet, by partition.
+    fans_due_after(last: Option<(u16, ChannelId)>) = after(Table::FanDue, (), last);
+    /// A user's timeline, the newest first.
+    timeline_of(user: UserId) = all(Table::Timeline, user);
+    /// The state of every user's timeline behind one.
+    timeline_states_after(last: Option<UserId>) = after(Table::TimelineState, (), last);
+    /// The authors of whom posts are missing in a user's timeline.
+    owed_to(user: UserId) = all(Table::TimelineOwed, user);
+    /// The authors into whose posts a reader's pages look.
+    heavies_of(reader: UserId) = all(Table::Heavy, reader);
+    /// The readers of such an author behind one whose pages look into enough others.
+    heavy_rest_after(author: UserId, last: Option<UserId>) = after(Table::HeavyRest, author, last);
 
     /// Every node's row.
     nodes() = all(Table::Node, ());
@@ -442,6 +470,24 @@ pub fn notice_due(due: UnixMs, user: UserId, notice: NoticeId) -> Vec<u8> {
 #[must_use]
 pub fn delivery(notice: NoticeId, user: UserId, medium: Medium, device: &str) -> Vec<u8> {
     table::delivery_of(day(notice.made_at()), notice, user, medium, device)
+}
+
+/// That a feed may have posts that are in no timeline yet.
+#[must_use]
+pub fn fan_due(channel: ChannelId) -> Vec<u8> {
+    table::fan_due_of(number(Partition::of_channel(channel).index()), channel)
+}
+
+/// The posts of a feed from a time on, with those of that very time, the newest first.
+#[must_use]
+pub fn posts_through(channel: ChannelId, time: UnixMs) -> RangeRequest {
+    RangeRequest::new(key(Table::Post, (channel, Reverse(time))), prefix_end(&key(Table::Post, channel)))
+}
+
+/// The posts of a feed from before a time, the newest first.
+#[must_use]
+pub fn posts_before(channel: ChannelId, time: UnixMs) -> RangeRequest {
+    RangeRequest::new(prefix_end(&key(Table::Post, (channel, Reverse(time)))), prefix_end(&key(Table::Post, channel)))
 }
 
 /// Whether a node's life may append.

@@ -3,6 +3,8 @@
 //! Owns the whole of what a table is, in one declaration each: functions that make its keys and read them back, its
 //! line in docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
 
+use std::cmp::Reverse;
+
 use schema::record::{
     AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, CodeRecord, ContactRecord, DeadRecord, DedupRecord,
     DeliveryRecord, DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord,
@@ -318,6 +320,35 @@ tables! {
         upload, upload_of: AsItIs, UploadRecord::decode, "an upload that is not whole, by the media that it will be";
     81 MediaOf "media of" (user: UserId = "user", media: MediaId = "media")
         media_of_user, media_of_user_fields: AsItIs, unread, "the media and uploads of a user";
+    82 FeedOf "feed of" (user: UserId = "user")
+        feed_of, feed_of_user: AsItIs, packed::feed, "the channel of a user's posts, and whether its readers are marked";
+    83 Post "post" (channel: ChannelId = "channel", sent_ms: Reverse<UnixMs> = "time, turned",
+            seq: Reverse<Seq> = "seq, turned")
+        post, post_place: AsItIs, packed::post, "a post, and for whom it is";
+    84 Reply "reply" (channel: ChannelId = "channel", post: Seq = "seq of the post", seq: Seq = "seq")
+        reply, reply_place: AsItIs, unread, "a reply to a post";
+    85 Counter "counter" (kind: u8 = "kind", of: u64 = "user or channel", seq: Seq = "seq", slot: u8 = "slot")
+        counter, counter_fields: AsItIs, packed::counter, "how many of something there are, or a part of it";
+    86 Follow "follow" (user: UserId = "user", author: UserId = "author")
+        follow, follow_of: AsItIs, packed::since, "whom a user follows, and since when";
+    87 Follower "follower" (author: UserId = "author", user: UserId = "user")
+        follower, follower_of: AsItIs, unread, "the same, by author";
+    88 Fanned "fanned" (channel: ChannelId = "channel")
+        fanned, fanned_of: AsItIs, packed::fanned, "how far a feed's posts have come into timelines";
+    89 FanDue "fan due" (partition: u16 = "partition of channel", channel: ChannelId = "channel")
+        fan_due_of, fan_due_fields: AsItIs, unread, "that a feed may have posts that are in no timeline yet";
+    90 Timeline "timeline" (user: UserId = "user", sent_ms: Reverse<UnixMs> = "time, turned",
+            author: UserId = "author", seq: Reverse<Seq> = "seq, turned")
+        timeline, timeline_fields: AsItIs, packed::timeline, "a post for a user to read, and where it is";
+    91 TimelineState "timeline state" (user: UserId = "user")
+        timeline_state, timeline_state_of: AsItIs, packed::timeline_state,
+        "when a user read its feed, and down to where its timeline is whole";
+    92 TimelineOwed "timeline owed" (user: UserId = "user", author: UserId = "author")
+        timeline_owed, timeline_owed_of: AsItIs, unread, "that an author's posts are missing in a user's timeline";
+    93 Heavy "heavy" (reader: UserId = "reader", author: UserId = "author")
+        heavy, heavy_of: AsItIs, packed::direct, "an author into whose posts a reader's pages look, and their channel";
+    94 HeavyRest "heavy rest" (author: UserId = "author", reader: UserId = "reader")
+        heavy_rest, heavy_rest_of: AsItIs, unread, "a reader of such an author whose pages look into enough others";
 }
 
 impl Table {

@@ -4,14 +4,17 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, MediaId, Medium, Position, Stamp, UnixMs, UserId};
+use schema::{Audience, ChannelId, MediaId, Medium, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
 
 mod heartbeat;
+mod timeline;
 mod view;
 
 pub use heartbeat::{Load, Said};
+pub use timeline::{ParsePostPlaceError, Place};
+pub(crate) use timeline::{FannedRow, FeedRow, Phase, Stage, TimelineRow, Walk};
 pub(crate) use view::{Table, ViewRow};
 
 /// The format of all of them.
@@ -82,6 +85,12 @@ rows! {
     version: u32 = "template";
     event_cursor: Position = "event cursor";
     hook_cursor: Position = "hook cursor";
+    feed: FeedRow = "feed of";
+    post: Audience = "post";
+    since: UnixMs = "follow";
+    fanned: FannedRow = "fanned";
+    timeline: (ChannelId, Audience) = "timeline";
+    timeline_state: TimelineRow = "timeline state";
 }
 
 /// What a row says; where there is none, the default.
@@ -128,7 +137,7 @@ fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {
 
 #[cfg(test)]
 mod tests {
-    use schema::Epoch;
+    use schema::{Epoch, Seq};
 
     use super::*;
 
@@ -136,7 +145,7 @@ mod tests {
     #[test]
     fn rows_are_read_back_and_nothing_else_is_one() {
         let stamp = Stamp { version: 258, batch: 1 };
-        let rows: [(Vec<u8>, &[u8]); 12] = [
+        let rows: [(Vec<u8>, &[u8]); 18] = [
             (row(UserId(3)), &[1, 0, 0, 0, 0, 0, 0, 0, 3]),
             (row((UserId(3), Medium::Fcm, "")), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 2]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
@@ -158,6 +167,40 @@ mod tests {
             (row(7_u32), &[1, 0, 0, 0, 7]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
+            (row(FeedRow { channel: ChannelId(9), is_marked: true }), &[1, 0, 0, 0, 0, 0, 0, 0, 9, 1]),
+            (row(Audience::Public), &[1, 1]),
+            (row(UnixMs(258)), &[1, 0, 0, 0, 0, 0, 0, 1, 2]),
+            (
+                row(FannedRow {
+                    through: Some((UnixMs(5), Seq(6))),
+                    now: Some(Walk {
+                        sent_ms: UnixMs(7),
+                        seq: Seq(8),
+                        audience: Audience::Friends,
+                        stage: Stage::Followers,
+                        after: Some(UserId(9)),
+                    }),
+                    is_marked: true,
+                    is_heavy: false,
+                }),
+                &[
+                    1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0,
+                    8, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 0,
+                ],
+            ),
+            (row((ChannelId(9), Audience::Friends)), &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0]),
+            (
+                row(TimelineRow {
+                    seen_day: 258,
+                    phase: Phase::Rebuilding,
+                    trimmed_day: 257,
+                    whole_through: Some(Place { sent_ms: UnixMs(7), author: UserId(8), seq: Seq(9) }),
+                }),
+                &[
+                    1, 0, 0, 1, 2, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+                    9,
+                ],
+            ),
         ];
         for ((name, again), (row, bytes)) in ALL.iter().zip(&rows) {
             assert_eq!((row.as_slice(), again(bytes).as_deref()), (*bytes, Ok(*bytes)), "{name}");

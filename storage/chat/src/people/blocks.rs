@@ -4,7 +4,7 @@ use schema::limits::FRIENDS_MAX;
 use schema::record::BlockRecord;
 use schema::{ChannelId, ErrorCode, Refusal, UnixMs, UserId};
 
-use super::{PAGE_ROWS_MAX, friends, no_such_user, refuse_oneself};
+use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself, sever, ties};
 use crate::keys;
 use crate::{LayerError, UsersPage, commit, packed, read, unreadable, users_page};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -22,7 +22,8 @@ pub enum BlockOutcome {
     ThroughChannel(ChannelId),
 }
 
-/// Blocks a user, or does so no longer. A block ends the two's friendship and their requests; its end brings none back.
+/// Blocks a user, or does so no longer. A block ends the two's friendship and their requests, and neither follows the other
+/// any more; its end brings none back.
 ///
 /// # Errors
 /// 107 for oneself, 102 if there is no such user, 106 if `by` blocks `FRIENDS_MAX` already; the store's, and damage.
@@ -53,7 +54,8 @@ pub async fn block<E: Engine>(
                 return Err(Refusal::new(ErrorCode::LimitExceeded, text).into());
             }
             tx.set(&key, &BlockRecord { since_ms: wall }.encode());
-            friends::clear(&mut tx, by, user);
+            let ties = ties(&tx, by, user).await?;
+            sever(&mut tx, ties.severed(by, user));
         } else if changed {
             tx.clear(&key);
         }

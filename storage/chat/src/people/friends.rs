@@ -4,9 +4,9 @@ use schema::limits::{FRIENDS_MAX, FRIENDSHIPS_AT_ONCE};
 use schema::record::{FriendRecord, FriendState};
 use schema::{ErrorCode, Refusal, UnixMs, UserId};
 
-use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself};
-use crate::keys;
-use crate::{LayerError, UsersPage, commit, read, unreadable, users_page};
+use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself, sever, ties};
+use crate::posts::counters::Counter;
+use crate::{LayerError, UsersPage, commit, keys, read, timelines, unreadable, users_page};
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -53,6 +53,12 @@ async fn put<T: Transaction>(
     }
     tx.set(&keys[0], &FriendRecord { state, since_ms: wall }.encode());
     tx.set(&keys::friend(other, user), &FriendRecord { state: state.mirrored(), since_ms: wall }.encode());
+    if state == FriendState::Accepted {
+        for (reader, author) in [(user, other), (other, user)] {
+            Counter::Friends(reader).add(tx, 1);
+            timelines::begin_reading(tx, reader, author).await?;
+        }
+    }
     Ok(FriendRecord { state, since_ms: wall })
 }
 
@@ -94,19 +100,14 @@ async fn has_room<T: Transaction>(tx: &T, user: UserId, who: &str) -> Result<(),
 /// The store's. Then it may be gone all the same: removing again is safe.
 pub async fn remove_friend<E: Engine>(engine: &E, user: UserId, other: UserId) -> Result<bool, LayerError> {
     commit!(engine, Begin::Fresh, |tx, attempt| {
-        let there = tx.get(&keys::friend(user, other)).await?.is_some();
+        let ties = ties(&tx, user, other).await?;
+        let there = ties.friend.is_some();
         if there {
-            clear(&mut tx, user, other);
+            sever(&mut tx, ties.unfriended(user, other));
         }
         // What an earlier attempt removed is not there any more.
         Ok(there || attempt.maybe_committed)
     })
-}
-
-/// Ends whatever friendship two users have.
-pub(crate) fn clear<T: Transaction>(tx: &mut T, user: UserId, other: UserId) {
-    tx.clear(&keys::friend(user, other));
-    tx.clear(&keys::friend(other, user));
 }
 
 /// A user's friends and requests after one, at most `limit` of them and 500.

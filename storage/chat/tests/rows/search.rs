@@ -182,6 +182,7 @@ fn fill(engine: &MemoryEngine, first: u64, last: u64) {
                     mentions: Vec::new(),
                     edited_ms: None,
                     deleted: false,
+                    audience: None,
                 };
                 tx.set(&keys::message(channel("g"), Seq(number)), &record.encode());
                 let head = HeadRecord { seq: Seq(number), sent_ms: record.sent_ms };

@@ -125,7 +125,8 @@ pub(crate) fn account(name: &str) -> UserRecord {
 /// A text that is sent.
 pub(crate) fn text(from: u64, client_msg_id: ClientMsgId, body: impl Into<Arc<str>>) -> ChannelOp {
     let (from, kind, mentions) = (UserId(from), MessageKind::Text, message::no_mentions());
-    ChannelOp::Send(SendOp { from, client_msg_id, kind, body: body.into(), reply_to: None, mentions, ruling: None })
+    let (body, reply_to, ruling, audience) = (body.into(), None, None, None);
+    ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience })
 }
 
 impl<E: Engine> World<E> {
@@ -481,6 +482,7 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
         reply_to,
         mentions,
         ruling: judged,
+        audience: None,
     })
 }
 

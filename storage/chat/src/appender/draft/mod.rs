@@ -5,6 +5,7 @@
 //! field. Upholds I2: a seq is the next of the head that this transaction read.
 
 mod first_reply;
+mod graph;
 mod reading;
 mod writing;
 
@@ -21,6 +22,7 @@ use super::live::Live;
 use super::members::Members;
 use super::rows::{Rows, Wanted};
 pub(in crate::appender) use first_reply::{Asked, Change};
+pub(in crate::appender) use graph::sight;
 pub(in crate::appender) use writing::MembersChange;
 
 use crate::keys;
@@ -79,6 +81,8 @@ pub(in crate::appender) struct Draft<'a> {
     cleared: Vec<RangeRequest>,
     marks: BTreeMap<(UserId, ChannelId), Seq>,
     joined: BTreeMap<UserId, i64>,
+    /// Counters, by key.
+    counted: BTreeMap<Vec<u8>, i64>,
     happened: Vec<Option<Happened>>,
     /// Where the event of a user's mark stands, so that a later one takes its place.
     read_events: BTreeMap<(UserId, ChannelId), usize>,
@@ -103,6 +107,7 @@ impl<'a> Draft<'a> {
             cleared: Vec::new(),
             marks: BTreeMap::new(),
             joined: BTreeMap::new(),
+            counted: BTreeMap::new(),
             happened: Vec::new(),
             read_events: BTreeMap::new(),
             inbox_rows: 0,
@@ -135,7 +140,7 @@ impl<'a> Draft<'a> {
             return true;
         }
         let heads_and_records = self.channels.len() * 2;
-        let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len();
+        let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len() + self.counted.len();
         // What a hook is told takes its row and at most a marker; an operation makes two events at most.
         let hooked = 2 * self.hooked.len() + 4 * self.rows.hooks().len();
         let rows = written + heads_and_records + self.inbox_rows + hooked;
@@ -169,6 +174,7 @@ impl<'a> Draft<'a> {
             cleared: self.cleared,
             marks: self.marks,
             joined: self.joined,
+            counted: self.counted,
             happened,
             hooked: self.hooked,
             replies: self.replies,

@@ -152,6 +152,7 @@ impl Draft<'_> {
         match self.channel(channel)?.record.kind {
             ChannelKind::Group | ChannelKind::Large => Ok(member),
             ChannelKind::Direct => refuse(ErrorCode::PermissionDenied, "the two of a direct channel do not change"),
+            ChannelKind::Feed => refuse(ErrorCode::PermissionDenied, "a feed has no members"),
         }
     }
 
@@ -203,7 +204,7 @@ impl Draft<'_> {
 
     /// Checks each of these users, also behind one for whom a row is missing, so that all that are missing are wanted
     /// at once.
-    fn all(
+    pub(super) fn all(
         &mut self,
         users: impl Iterator<Item = UserId>,
         mut check: impl FnMut(&mut Self, UserId) -> Step<()>,

@@ -16,6 +16,7 @@ use super::{Draft, Drafted};
 use crate::appender::capacity::{EVENT_BYTES, written_beyond};
 use crate::appender::effects::{Happened, Hooked, content};
 use crate::appender::members::{Member, Members};
+use crate::posts::counters::Counter;
 use crate::{hooks, keys};
 use kv::transaction::RangeRequest;
 
@@ -53,6 +54,7 @@ impl Draft<'_> {
         let members = Arc::new(match record.kind {
             ChannelKind::Direct | ChannelKind::Group => Members::new(record.member_epoch, members),
             ChannelKind::Large => Members::large(),
+            ChannelKind::Feed => Members::feed(record.member_epoch, record.creator),
         });
         // Later operations of this batch find the row, those of this channel the draft.
         self.set(keys::channel(channel), record.encode());
@@ -118,7 +120,7 @@ impl Draft<'_> {
     ) {
         let value = Bytes::from(record.encode());
         match (kind, record.role) {
-            (ChannelKind::Direct | ChannelKind::Group, _) => {}
+            (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Feed, _) => {}
             (ChannelKind::Large, Role::Member) => self.clear(keys::officer(channel, user)),
             (ChannelKind::Large, Role::Admin | Role::Owner) => self.set(keys::officer(channel, user), value.clone()),
         }
@@ -128,6 +130,13 @@ impl Draft<'_> {
 
     pub(in crate::appender) fn count_joined(&mut self, user: UserId, change: i64) {
         *self.joined.entry(user).or_default() += change;
+    }
+
+    /// Counts more of something, or fewer.
+    pub(in crate::appender) fn count(&mut self, counter: Counter, change: i64) {
+        let key = counter.key();
+        self.other_bytes += written_beyond(&key, &[0; 8]);
+        *self.counted.entry(key).or_default() += change;
     }
 
     /// A user's mark is at least here.
@@ -156,7 +165,10 @@ impl Draft<'_> {
         message: Option<Arc<Message>>,
     ) {
         let members = self.drafted_members(channel);
-        if members.large {
+        if members.author.is_some() {
+            // Timelines tell of it, behind the append.
+            self.hook(channel, &body);
+        } else if members.large {
             self.hook(channel, &body);
             self.feeds.entry(channel).or_default().push(content(&body, message.as_ref()));
         } else {

@@ -13,6 +13,7 @@ use crate::appender::draft::{Draft, MembersChange, Step, refuse};
 use crate::appender::prefetch::Prefetch;
 use crate::appender::rows::both_blocks;
 use crate::keys;
+use crate::posts::ties::{self, Ties};
 
 pub(super) struct Block {
     pub(super) by: UserId,
@@ -24,14 +25,16 @@ impl Operation for Block {
     fn prefetch(&self, read: &mut Prefetch<'_>) {
         read.channel(&[self.by]);
         read.rows(both_blocks([self.by, self.user]));
+        read.rows(ties::keys_of(self.by, self.user));
     }
 
-    /// Channel, block, both orders of a friendship.
+    /// Channel, block, and what ends with it: both orders of a friendship, of two followings, and of what each reads of the
+    /// other, with the counts.
     fn cost(&self, _members: usize) -> Cost {
-        Cost::rows(4)
+        Cost::rows(2 + 2 + 4 + 6 + 6)
     }
 
-    /// A block ends the two's friendship; its end brings none back.
+    /// A block ends the two's friendship, and neither follows the other any more; its end brings none back.
     ///
     /// A user blocks no more than the limit elsewhere and one for each of its direct channels, of which there is a
     /// limit too.
@@ -48,10 +51,14 @@ impl Operation for Block {
             return Ok(OpReply::Changed { changed: false });
         }
         if on {
+            let keys = ties::keys_of(by, user);
+            let [friend, follows, is_followed] = keys.each_ref().map(|key| draft.get(key.clone()));
+            let rows = [friend?, follows?, is_followed?];
+            let severed = Ties::of_rows(&keys, rows.each_ref().map(Option::as_ref))?.severed(by, user);
             let since_ms = draft.wall();
             draft.set(keys::block(by, user), BlockRecord { since_ms }.encode());
-            draft.clear(keys::friend(by, user));
-            draft.clear(keys::friend(user, by));
+            severed.cleared.into_iter().for_each(|key| draft.clear(key));
+            severed.counted.into_iter().for_each(|(counter, change)| draft.count(counter, change));
         } else {
             draft.clear(keys::block(by, user));
         }

@@ -19,7 +19,7 @@ use crate::appender::members::Member;
 use crate::appender::prefetch::Prefetch;
 use crate::appender::rows::both_blocks;
 use crate::keys;
-use crate::packed;
+use crate::packed::{self, FeedRow};
 
 /// Bytes of an `Idempotency-Key`: a UUID's text has 36.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
@@ -32,6 +32,9 @@ impl Operation for CreateOp {
         if let ([other], ChannelKind::Direct) = (self.members.as_slice(), self.kind) {
             read.rows([keys::direct(self.creator, *other)]);
             read.rows(both_blocks([self.creator, *other]));
+        }
+        if self.kind == ChannelKind::Feed {
+            read.rows([keys::feed_of(self.creator)]);
         }
         if let Some(key) = &self.idempotency_key {
             let days = idempotency_days(read.wall);
@@ -59,6 +62,11 @@ impl Operation for CreateOp {
         {
             return Ok(OpReply::Created { channel, existed: true });
         }
+        if let ChannelKind::Feed = op.kind
+            && let Some(feed) = draft.record(keys::feed_of(op.creator), packed::feed)?
+        {
+            return Ok(OpReply::Created { channel: feed.channel, existed: true });
+        }
         if let Some(made) = draft.record(keys::channel(channel), ChannelRecord::decode)? {
             if (made.kind, made.past, made.creator, made.title.as_str()) == (op.kind, op.past, op.creator, &*op.title) {
                 return Ok(OpReply::Created { channel, existed: true });
@@ -66,7 +74,9 @@ impl Operation for CreateOp {
             return refuse(ErrorCode::Internal, format!("the id {channel} is taken, draw another"));
         }
         draft.users_exist(users.iter().copied())?;
-        draft.users_have_room(users.iter().copied())?;
+        if op.kind != ChannelKind::Feed {
+            draft.users_have_room(users.iter().copied())?;
+        }
         write_channel(draft, channel, op, &users);
         Ok(OpReply::Created { channel, existed: false })
     }
@@ -114,14 +124,20 @@ fn checked_users(draft: &Draft<'_>, op: &CreateOp) -> Step<Vec<UserId>> {
             return refuse(ErrorCode::GroupFull, format!("{count} members, the limit is {limit}"));
         }
         ChannelKind::Group | ChannelKind::Large => check_title(&op.title)?,
-        ChannelKind::Direct => {}
+        ChannelKind::Feed if users.len() != 1 || op.creator.is_system() => {
+            return refuse(ErrorCode::BadRequest, "a feed is one user's");
+        }
+        ChannelKind::Direct | ChannelKind::Feed => {}
     }
     match (op.kind, op.past) {
-        (ChannelKind::Direct | ChannelKind::Group, PastAccess::All) => {
+        (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Feed, PastAccess::All) => {
             refuse(ErrorCode::BadRequest, "only a large channel shows new members what was sent before")
         }
         (ChannelKind::Large, PastAccess::All)
-        | (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large, PastAccess::Joined) => Ok(users),
+        | (
+            ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed,
+            PastAccess::Joined,
+        ) => Ok(users),
     }
 }
 
@@ -146,9 +162,12 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
         member_count: u32::try_from(users.len()).expect("at most 500"),
         past: op.past,
     };
+    if let ChannelKind::Feed = op.kind {
+        return write_feed(draft, channel, ChannelRecord { member_count: 0, ..record });
+    }
     let role = |user| match op.kind {
         ChannelKind::Group | ChannelKind::Large if user == op.creator => Role::Owner,
-        ChannelKind::Group | ChannelKind::Large | ChannelKind::Direct => Role::Member,
+        ChannelKind::Group | ChannelKind::Large | ChannelKind::Direct | ChannelKind::Feed => Role::Member,
     };
     let mut members = Vec::with_capacity(users.len());
     for &user in users {
@@ -176,6 +195,12 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
     draft.tell(channel, event, None, audience.into_iter().collect());
 }
 
+/// A user's feed: nobody is a member of it, and nobody's inbox tells of it.
+fn write_feed(draft: &mut Draft<'_>, channel: ChannelId, record: ChannelRecord) {
+    draft.set(keys::feed_of(record.creator), packed::row(FeedRow { channel, is_marked: false }));
+    draft.put_channel(channel, record, Vec::new());
+}
+
 /// The days on which a key that still counts can have been used.
 fn idempotency_days(wall: UnixMs) -> [u32; 3] {
     let today = keys::day(wall);
@@ -195,6 +220,7 @@ fn content_hash(op: &CreateOp) -> u64 {
         ChannelKind::Direct => 0,
         ChannelKind::Group => 1,
         ChannelKind::Large => 2,
+        ChannelKind::Feed => 3,
     };
     let past = match op.past {
         PastAccess::Joined => 0,

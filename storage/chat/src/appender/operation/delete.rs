@@ -9,7 +9,8 @@ use schema::record::{BodyRecord, EventRecordBody, MessageRecord};
 use schema::{ChannelId, ClientMsgId, ErrorCode, OpReply, Seq, UserId};
 
 use super::Operation;
-use super::message::{clear_body, revised, visible};
+use super::message::{clear_body, reached, revised};
+use super::post::{self, Purpose};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -27,10 +28,10 @@ impl Operation for Delete {
         read.change(self.by, self.op_id, self.seq);
     }
 
-    /// Message, first reply, the index's, tallies, and the range of reactions; parts and names go; an event for each
-    /// member.
+    /// Message, first reply, the index's, tallies, and the range of reactions; what a post has beside; parts and names go;
+    /// an event for each member.
     fn cost(&self, members: usize) -> Cost {
-        Cost::rows(5 + PARTS_MAX as usize + MENTIONS_MAX as usize + members)
+        Cost::rows(5 + post::ROWS + PARTS_MAX as usize + MENTIONS_MAX as usize + members)
     }
 
     /// By the author, or whoever may delete others' messages. Deleting again changes nothing.
@@ -40,12 +41,12 @@ impl Operation for Delete {
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Revised { revision: first.revision });
         }
-        let member = draft.member(channel, by)?;
-        let before = visible(draft, channel, &member, seq)?;
+        let (role, before) = reached(draft, channel, by, seq, Purpose::Delete)?;
+        let kind = draft.channel(channel)?.record.kind;
         let may = before.from == by
-            || match draft.channel(channel)?.record.kind {
+            || match kind {
                 ChannelKind::Direct => false,
-                ChannelKind::Group | ChannelKind::Large => member.role >= Role::Admin,
+                ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed => role >= Role::Admin,
             };
         if !may {
             return refuse(ErrorCode::PermissionDenied, "only its author or an admin may delete a message");
@@ -55,6 +56,9 @@ impl Operation for Delete {
             return Ok(OpReply::Revised { revision: before.revision });
         }
 
+        if kind == ChannelKind::Feed {
+            post::clear(draft, channel, seq, &before);
+        }
         clear_body(draft, channel, seq, &before);
         for &user in &before.mentions {
             draft.clear(MentionKey { user, sent_ms: before.sent_ms, channel, seq }.to_key());

@@ -9,7 +9,7 @@ use schema::record::{EventRecordBody, MessageRecord};
 use schema::{ChannelId, ErrorCode, OpReply};
 
 use super::Operation;
-use super::message::{check_length, clear_body, judged, revised, stored_text, tallies_of, undeleted};
+use super::message::{check_length, clear_body, judged, reached_undeleted, revised, stored_text, tallies_of};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -35,13 +35,11 @@ impl Operation for EditOp {
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Revised { revision: first.revision });
         }
-        let member = draft.member(channel, self.by)?;
-        draft.check_not_blocked(channel)?;
         if self.body.is_empty() {
             return refuse(ErrorCode::BadRequest, "a message has a text: to take it away, delete the message");
         }
         check_length(&self.body)?;
-        let before = undeleted(draft, channel, &member, self.seq)?;
+        let before = reached_undeleted(draft, channel, self.by, self.seq)?;
         if before.from != self.by {
             return refuse(ErrorCode::PermissionDenied, "only its author may edit a message");
         }

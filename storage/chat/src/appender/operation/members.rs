@@ -86,7 +86,7 @@ fn joined(draft: &mut Draft<'_>, channel: ChannelId, user: UserId) {
     draft.count_joined(user, 1);
     let (kind, past, head) = draft.drafted(channel);
     match kind {
-        ChannelKind::Direct | ChannelKind::Group => {}
+        ChannelKind::Direct | ChannelKind::Group | ChannelKind::Feed => {}
         ChannelKind::Large => draft.set(keys::large(user, channel), packed::MARK),
     }
     match past {
@@ -170,7 +170,7 @@ impl Operation for Remove {
         draft.count_joined(user, -1);
         let (kind, ..) = draft.drafted(channel);
         match kind {
-            ChannelKind::Direct | ChannelKind::Group => {}
+            ChannelKind::Direct | ChannelKind::Group | ChannelKind::Feed => {}
             ChannelKind::Large => {
                 draft.clear(keys::large(user, channel));
                 draft.clear(keys::officer(channel, user));

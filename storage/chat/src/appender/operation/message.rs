@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use schema::event::Role;
 use schema::limits::BODY_BYTES_MAX;
 use schema::record::{BodyRecord, MessageRecord, TalliesRecord};
-use schema::{ChannelId, ErrorCode, Refusal, Ruling, Seq};
+use schema::{ChannelId, ErrorCode, Refusal, Ruling, Seq, UserId};
 
+use super::post::{self, Purpose};
 use crate::appender::draft::{Draft, Halt, Step, refuse};
 use crate::appender::members::Member;
 use crate::{keys, packed, unreadable};
@@ -15,24 +17,57 @@ use crate::{keys, packed, unreadable};
 /// When to send again what nobody was asked about: by then the look before it sees who is a member.
 const UNASKED_RETRY_MS: u32 = 250;
 
-/// A message that a member may read, which may be deleted.
-pub(super) fn visible(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
-    let head = draft.channel(channel)?.head.seq;
-    if seq == Seq::ZERO || seq > head || !member.sees(seq) {
-        return refuse(ErrorCode::NoSuchMessage, format!("no message {seq} for this member"));
+/// A message that somebody may do something to, which may be deleted: in a feed by who sees it, elsewhere by a member.
+pub(super) fn reached(
+    draft: &mut Draft<'_>,
+    channel: ChannelId,
+    user: UserId,
+    seq: Seq,
+    purpose: Purpose,
+) -> Step<(Role, MessageRecord)> {
+    if let Some(author) = draft.author(channel)? {
+        let role = if user == author || user.is_system() { Role::Owner } else { Role::Member };
+        return Ok((role, post::visible(draft, channel, (author, user), seq, purpose)?));
     }
-    let key = keys::message(channel, seq);
-    // Below the head every seq has its row (I2).
-    Ok(draft.record(key.clone(), MessageRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "message"))?)
+    let member = draft.member(channel, user)?;
+    if purpose == Purpose::Other {
+        draft.check_not_blocked(channel)?;
+    }
+    Ok((member.role, visible(draft, channel, &member, seq)?))
 }
 
 /// The same of one that was not deleted.
-pub(super) fn undeleted(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
-    let record = visible(draft, channel, member, seq)?;
+pub(super) fn reached_undeleted(
+    draft: &mut Draft<'_>,
+    channel: ChannelId,
+    user: UserId,
+    seq: Seq,
+) -> Step<MessageRecord> {
+    let (_, record) = reached(draft, channel, user, seq, Purpose::Other)?;
     if record.deleted {
         return refuse(ErrorCode::NoSuchMessage, format!("message {seq} was deleted"));
     }
     Ok(record)
+}
+
+/// A message of a channel, if there is one with that seq.
+pub(super) fn message_at(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq) -> Step<Option<MessageRecord>> {
+    let head = draft.channel(channel)?.head.seq;
+    if seq == Seq::ZERO || seq > head {
+        return Ok(None);
+    }
+    let key = keys::message(channel, seq);
+    // Below the head every seq has its row (I2).
+    let record = draft.record(key.clone(), MessageRecord::decode)?;
+    Ok(Some(record.ok_or_else(|| unreadable::missing(&key, "message"))?))
+}
+
+/// A message that a member may read, which may be deleted.
+fn visible(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
+    match message_at(draft, channel, seq)? {
+        Some(record) if member.sees(seq) => Ok(record),
+        Some(_) | None => refuse(ErrorCode::NoSuchMessage, format!("no message {seq} for this member")),
+    }
 }
 
 /// Refuses a text that is too long.

@@ -12,6 +12,7 @@ mod mark;
 mod members;
 mod message;
 mod mute;
+mod post;
 mod publish;
 mod react;
 mod send;

@@ -36,8 +36,8 @@ impl Operation for Publish<'_> {
         }
         match draft.channel(channel)?.record.kind {
             ChannelKind::Direct | ChannelKind::Group => {}
-            ChannelKind::Large => {
-                return refuse(ErrorCode::PermissionDenied, "a large channel tells its messages and nothing else");
+            ChannelKind::Large | ChannelKind::Feed => {
+                return refuse(ErrorCode::PermissionDenied, "such a channel tells its messages and nothing else");
             }
         }
         let members = draft.members(channel)?;

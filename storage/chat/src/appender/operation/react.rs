@@ -10,7 +10,7 @@ use schema::record::{EventRecordBody, RecordError, TalliesRecord};
 use schema::{ChannelId, Emoji, ErrorCode, OpReply};
 
 use super::Operation;
-use super::message::{tallies_of, undeleted};
+use super::message::{reached_undeleted, tallies_of};
 use crate::appender::capacity::{Cost, EVENT_BYTES, EVENT_BYTES_MAX};
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -38,9 +38,7 @@ impl Operation for ReactOp {
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Reacted { count: first.count });
         }
-        let member = draft.member(channel, self.by)?;
-        draft.check_not_blocked(channel)?;
-        undeleted(draft, channel, &member, self.seq)?;
+        reached_undeleted(draft, channel, self.by, self.seq)?;
         let key = keys::reaction(channel, self.seq, &self.emoji, self.by);
         let (before, tallies) = (draft.get(key.clone()), tallies_of(draft, channel, self.seq));
         let (before, mut tallies) = (before?.is_some(), tallies?);

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use schema::limits::MENTIONS_MAX;
 use schema::op::SendOp;
 use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, TalliesRecord};
-use schema::{ChannelId, ErrorCode, MessageKind, OpReply, Seq};
+use schema::{Audience, ChannelId, ErrorCode, MessageKind, OpReply, Seq};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Operation;
 use super::message::{check_length, judged, stored_text};
+use super::post;
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Draft, Step, refuse};
-use crate::appender::members::Member;
 use crate::appender::prefetch::Prefetch;
 use crate::keys::{self, DedupKey, MentionKey};
 use crate::{body, clock, content, packed};
@@ -28,11 +28,12 @@ impl Operation for SendOp {
         read.rows([DedupKey { channel, user: self.from, id: self.client_msg_id }.to_key()]);
     }
 
-    /// Message, head, first reply, own mark; a row for each who is named; an event for each member.
+    /// Message, head, first reply, own mark; what a post has beside; a row for each who is named; an event for each member.
     fn cost(&self, members: usize) -> Cost {
         let named = self.mentions.len();
         let text = stored_text(&self.body, self.ruling.as_ref());
-        let rows = 4 + named + body::parts_at_most(text) + members;
+        let of_post = if self.audience.is_some() || self.reply_to.is_some() { post::ROWS } else { 0 };
+        let rows = 4 + of_post + named + body::parts_at_most(text) + members;
         Cost::rows(rows).and_bytes(text.len() + named * 128)
     }
 
@@ -42,11 +43,17 @@ impl Operation for SendOp {
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Sent { seq: first.seq, sent_ms: first.sent_ms, duplicate: true });
         }
-        let sender = draft.member(channel, self.from)?;
-        draft.check_not_blocked(channel)?;
+        let post = match draft.author(channel)? {
+            Some(author) => {
+                check_content(self)?;
+                Some(post::checked(draft, channel, author, self)?)
+            }
+            None => {
+                check_member(self, draft, channel)?;
+                None
+            }
+        };
         let head = draft.channel(channel)?.head;
-        check_content(self, &sender, head.seq)?;
-        draft.check_mentions(channel, &self.mentions)?;
         let text = judged(&self.body, self.ruling.as_ref())?;
 
         let seq = head.seq.next();
@@ -63,6 +70,7 @@ impl Operation for SendOp {
             mentions: self.mentions.to_vec(),
             edited_ms: None,
             deleted: false,
+            audience: self.audience,
         };
         draft.set(keys::message(channel, seq), record.encode());
         for (part, value) in (0..).zip(parts) {
@@ -70,12 +78,17 @@ impl Operation for SendOp {
         }
         let first = DedupRecord { op: asked.op, seq, sent_ms, revision: 0, count: 0, content_hash: asked.content_hash };
         draft.set(asked.key.to_key(), first.encode());
-        for &user in &*self.mentions {
-            draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::MARK);
-        }
         draft.put_head(channel, HeadRecord { seq, sent_ms });
-        if !self.from.is_system() {
-            draft.raise_mark(self.from, channel, seq);
+        if let Some(kind) = post {
+            // Of a feed nobody reads on from a mark, and lists of mentions are of channels.
+            post::put(draft, channel, kind, (seq, sent_ms), self.from);
+        } else {
+            for &user in &*self.mentions {
+                draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::MARK);
+            }
+            if !self.from.is_system() {
+                draft.raise_mark(self.from, channel, seq);
+            }
         }
         let event = EventRecordBody::Message { seq, revision: record.revision };
         let message = content::shown((channel, seq), record, Arc::clone(text), &TalliesRecord::default());
@@ -84,13 +97,25 @@ impl Operation for SendOp {
     }
 }
 
-fn check_content(op: &SendOp, sender: &Member, head: Seq) -> Step<()> {
-    check_length(&op.body)?;
+/// Whether a member may send it where there are members.
+fn check_member(op: &SendOp, draft: &mut Draft<'_>, channel: ChannelId) -> Step<()> {
+    let sender = draft.member(channel, op.from)?;
+    draft.check_not_blocked(channel)?;
+    check_content(op)?;
+    let head = draft.channel(channel)?.head.seq;
     if let Some(reply_to) = op.reply_to
         && (reply_to == Seq::ZERO || reply_to > head || !sender.sees(reply_to))
     {
         return refuse(ErrorCode::NoSuchMessage, format!("no message {reply_to} to reply to"));
     }
+    if op.audience.is_some() {
+        return refuse(ErrorCode::BadRequest, "a message is for the members of its channel");
+    }
+    draft.check_mentions(channel, &op.mentions)
+}
+
+fn check_content(op: &SendOp) -> Step<()> {
+    check_length(&op.body)?;
     if op.mentions.len() > MENTIONS_MAX as usize {
         let mentions = op.mentions.len();
         return refuse(ErrorCode::LimitExceeded, format!("{mentions} mentions, the limit is {MENTIONS_MAX}"));
@@ -104,7 +129,13 @@ fn content_hash(op: &SendOp) -> u64 {
     let kind = match op.kind {
         MessageKind::Text => 0,
     };
-    hash.update(&[kind, u8::from(op.reply_to.is_some())]);
+    // A message of a channel with members has none, and means what it always meant.
+    let audience = match op.audience {
+        None => 0,
+        Some(Audience::Friends) => 2,
+        Some(Audience::Public) => 4,
+    };
+    hash.update(&[kind, u8::from(op.reply_to.is_some()) + audience]);
     hash.update(&op.reply_to.unwrap_or_default().0.to_be_bytes());
     hash.update(&(op.mentions.len() as u64).to_be_bytes());
     for mention in &*op.mentions {
