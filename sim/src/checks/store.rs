@@ -68,7 +68,7 @@ impl Log {
         for room in rooms {
             channels.insert(room.id, log(engine, room.members[0], room.id)?);
             match room.kind {
-                ChannelKind::Direct => {}
+                ChannelKind::Direct | ChannelKind::Feed => {}
                 ChannelKind::Group | ChannelKind::Large => groups.push(room.id),
             }
             for &user in users {

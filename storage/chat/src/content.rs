@@ -95,8 +95,19 @@ pub(super) fn shown(
     body: Arc<str>,
     tallies: &TalliesRecord,
 ) -> Message {
-    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body: _, reply_to, mentions, edited_ms, deleted, audience: _ } =
-        record;
+    let MessageRecord {
+        revision,
+        from,
+        sent_ms,
+        client_msg_id,
+        kind,
+        body: _,
+        reply_to,
+        mentions,
+        edited_ms,
+        deleted,
+        audience: _,
+    } = record;
     let tally = |(emoji, count): &(_, u32)| Tally { emoji: schema::Emoji::clone(emoji), count: *count, mine: false };
     Message {
         channel_id,

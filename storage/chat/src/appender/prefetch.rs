@@ -5,8 +5,8 @@
 
 use schema::{ChannelId, ClientMsgId, Seq, UnixMs, UserId};
 
-use super::members::Members;
 use super::draft::sight;
+use super::members::Members;
 use super::rows::Wanted;
 use crate::keys::{self, DedupKey};
 

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use schema::limits::PARTITIONS;
 use schema::record::{PushItem, PushRecord, RecordError};
 use schema::{
-    ChannelId, ClientMsgId, Emoji, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId,
+    ChannelId, ClientMsgId, Emoji, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs,
+    UserId,
 };
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -13,8 +13,8 @@ mod timeline;
 mod view;
 
 pub use heartbeat::{Load, Said};
-pub use timeline::{ParsePostPlaceError, Place};
 pub(crate) use timeline::{FannedRow, FeedRow, Phase, Stage, TimelineRow, Walk};
+pub use timeline::{ParsePostPlaceError, Place};
 pub(crate) use view::{Table, ViewRow};
 
 /// The format of all of them.
@@ -184,8 +184,8 @@ mod tests {
                     is_heavy: false,
                 }),
                 &[
-                    1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0,
-                    8, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 0,
+                    1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0,
+                    0, 8, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 0,
                 ],
             ),
             (row((ChannelId(9), Audience::Friends)), &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0]),
@@ -197,8 +197,8 @@ mod tests {
                     whole_through: Some(Place { sent_ms: UnixMs(7), author: UserId(8), seq: Seq(9) }),
                 }),
                 &[
-                    1, 0, 0, 1, 2, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0,
-                    9,
+                    1, 0, 0, 1, 2, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0,
+                    0, 9,
                 ],
             ),
         ];

@@ -15,12 +15,7 @@ use kv::transaction::{Begin, Engine, Transaction};
 /// 107 for oneself, 102 if there is no such user, 103 if its account is not public, 117 across a block of either, 106 if the
 /// user follows `FRIENDS_MAX` others; the store's, and damage. Then nothing is changed, or, after the store's, it may be:
 /// asking again is safe.
-pub async fn follow<E: Engine>(
-    engine: &E,
-    user: UserId,
-    author: UserId,
-    wall: UnixMs,
-) -> Result<bool, LayerError> {
+pub async fn follow<E: Engine>(engine: &E, user: UserId, author: UserId, wall: UnixMs) -> Result<bool, LayerError> {
     refuse_oneself(user, author)?;
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let (key, author_key) = (keys::follow(user, author), keys::user(author));

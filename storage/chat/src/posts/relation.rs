@@ -76,11 +76,7 @@ fn of_rows(reader: UserId, author: UserId, keys: &[Vec<u8>], rows: &[Option<Byte
 ///
 /// # Errors
 /// The store's.
-pub async fn relations<E: Engine>(
-    engine: &E,
-    reader: UserId,
-    authors: &[UserId],
-) -> Result<Vec<Relation>, LayerError> {
+pub async fn relations<E: Engine>(engine: &E, reader: UserId, authors: &[UserId]) -> Result<Vec<Relation>, LayerError> {
     read!(engine, recent(engine), |tx| within(&tx, reader, authors).await)
 }
 

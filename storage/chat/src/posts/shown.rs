@@ -41,10 +41,7 @@ impl Post {
 ///
 /// # Errors
 /// The store's.
-pub async fn contents<E: Engine>(
-    engine: &E,
-    places: &[(ChannelId, Seq)],
-) -> Result<Vec<Option<Post>>, LayerError> {
+pub async fn contents<E: Engine>(engine: &E, places: &[(ChannelId, Seq)]) -> Result<Vec<Option<Post>>, LayerError> {
     read!(engine, recent(engine), |tx| read_contents(&tx, places).await)
 }
 
@@ -110,10 +107,7 @@ async fn relations_of<T: Transaction>(
     Ok(relations.into_iter().map(|relation| (relation.author, relation)).collect())
 }
 
-async fn read_contents<T: Transaction>(
-    tx: &T,
-    places: &[(ChannelId, Seq)],
-) -> Result<Vec<Option<Post>>, LayerError> {
+async fn read_contents<T: Transaction>(tx: &T, places: &[(ChannelId, Seq)]) -> Result<Vec<Option<Post>>, LayerError> {
     let channel_keys: Vec<_> = places.iter().map(|&(channel, _)| keys::channel(channel)).collect();
     let reply_keys: Vec<_> = places.iter().map(|&(channel, seq)| Counter::Replies(channel, seq).key()).collect();
     let message_keys: Vec<_> = places.iter().map(|&(channel, seq)| keys::message(channel, seq)).collect();

@@ -58,7 +58,7 @@ mod tests {
     fn a_reader_is_known_for_twice_a_halfs_time_at_most() {
         let active = Active::default();
         let check = |at: u64, expected: &[u64]| {
-            let unknown = active.unknown(&[UserId(1), UserId(2)], UnixMs(1_000 + at));
+            let unknown = active.unknown(&[UserId(1), UserId(2)], UnixMs(1_800_000_000_000 + at));
             assert_eq!(unknown.iter().map(|user| user.0).collect::<Vec<_>>(), expected, "at {at}");
         };
         check(0, &[1, 2]);

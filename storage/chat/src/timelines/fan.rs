@@ -86,9 +86,7 @@ pub async fn fan<E: Engine>(
     }
     commit!(engine, Begin::Fresh, |tx, _| {
         let (key, channel_key) = (keys::fanned(channel), keys::channel(channel));
-        let rows = async {
-            Ok::<_, LayerError>(join::both(tx.get(&key), tx.snapshot_get(&channel_key)).await?)
-        };
+        let rows = async { Ok::<_, LayerError>(join::both(tx.get(&key), tx.snapshot_get(&channel_key)).await?) };
         let ((), (row, record)) = join::both(worker.prove(&tx), rows).await?;
         let row = unreadable::refuse_some(&key, row.as_ref(), packed::fanned)?.unwrap_or_default();
         let record = unreadable::refuse_some(&channel_key, record.as_ref(), ChannelRecord::decode)?;

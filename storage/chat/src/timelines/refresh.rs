@@ -34,12 +34,7 @@ pub(super) async fn needs_refresh<E: Engine>(engine: &E, reader: UserId, wall: U
 ///
 /// # Errors
 /// The store's, and damage. Doing it again is safe.
-pub async fn refresh<E: Engine>(
-    engine: &E,
-    reader: UserId,
-    limits: &Limits,
-    wall: UnixMs,
-) -> Result<(), LayerError> {
+pub async fn refresh<E: Engine>(engine: &E, reader: UserId, limits: &Limits, wall: UnixMs) -> Result<(), LayerError> {
     let today = keys::day(wall);
     let mut state = seen(engine, reader, today).await?;
     if state.phase == Phase::Rebuilding {
@@ -84,12 +79,9 @@ async fn seen<E: Engine>(engine: &E, reader: UserId, today: u32) -> Result<Timel
             Some(state @ TimelineRow { phase: Phase::Whole | Phase::Rebuilding, .. }) => {
                 TimelineRow { seen_day: state.seen_day.max(today), ..state }
             }
-            Some(TimelineRow { phase: Phase::Dormant, .. }) | None => TimelineRow {
-                seen_day: today,
-                phase: Phase::Rebuilding,
-                trimmed_day: 0,
-                whole_through: None,
-            },
+            Some(TimelineRow { phase: Phase::Dormant, .. }) | None => {
+                TimelineRow { seen_day: today, phase: Phase::Rebuilding, trimmed_day: 0, whole_through: None }
+            }
         };
         if stored != Some(state) {
             tx.set(&key, &packed::row(state));

@@ -61,7 +61,7 @@ pub(super) async fn trim_one<E: Engine>(
         let oldest = Place { sent_ms, author, seq };
         let places = unreadable::readable(&page.rows, |row| Ok(entry_of(row)?.place));
         let too_many = page.rows.len() > limits.rows_max as usize;
-        let last_kept = places.iter().take(limits.rows_max as usize).last().filter(|_| too_many).copied();
+        let last_kept = places.iter().take(limits.rows_max as usize).next_back().filter(|_| too_many).copied();
         let has_old = places.last().is_some_and(|&last| last > oldest);
         let through = [last_kept, has_old.then_some(oldest), state.whole_through].into_iter().flatten().min();
         if let Some(through) = through {

@@ -18,9 +18,7 @@ impl Draft<'_> {
     pub(in crate::appender) fn author(&mut self, channel: ChannelId) -> Step<Option<UserId>> {
         Ok(match self.channel(channel)?.record.kind {
             schema::op::ChannelKind::Feed => Some(self.channel(channel)?.record.creator),
-            schema::op::ChannelKind::Direct
-            | schema::op::ChannelKind::Group
-            | schema::op::ChannelKind::Large => None,
+            schema::op::ChannelKind::Direct | schema::op::ChannelKind::Group | schema::op::ChannelKind::Large => None,
         })
     }
 

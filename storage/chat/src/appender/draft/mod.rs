@@ -140,7 +140,8 @@ impl<'a> Draft<'a> {
             return true;
         }
         let heads_and_records = self.channels.len() * 2;
-        let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len() + self.counted.len();
+        let written =
+            self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len() + self.counted.len();
         // What a hook is told takes its row and at most a marker; an operation makes two events at most.
         let hooked = 2 * self.hooked.len() + 4 * self.rows.hooks().len();
         let rows = written + heads_and_records + self.inbox_rows + hooked;

@@ -134,10 +134,9 @@ fn checked_users(draft: &Draft<'_>, op: &CreateOp) -> Step<Vec<UserId>> {
             refuse(ErrorCode::BadRequest, "only a large channel shows new members what was sent before")
         }
         (ChannelKind::Large, PastAccess::All)
-        | (
-            ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed,
-            PastAccess::Joined,
-        ) => Ok(users),
+        | (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large | ChannelKind::Feed, PastAccess::Joined) => {
+            Ok(users)
+        }
     }
 }
 
