@@ -1,6 +1,6 @@
 // Starts the page: who it is, what it held, then the model, the client and the screen.
 //
-// ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel, and #token=TOKEN offers to sign in by a token
+// ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel, #feed the feed, #feed=USER a user's posts, and #token=TOKEN offers to sign in by a token
 // that something else has made; the address has it no longer than until this runs.
 
 import * as account from "./client/account.js";
@@ -11,6 +11,7 @@ import * as push from "./client/push.js";
 import * as reach from "./client/reach.js";
 import { standing } from "./client/standing.js";
 import { Client } from "./rookery-client/index.js";
+import { translate } from "./view/language.js";
 import { Screen } from "./view/screen.js";
 import { signForm } from "./view/sign.js";
 
@@ -69,14 +70,14 @@ async function chat() {
 
   push.listen({ looking: (channelId) => screen.looking(channelId), open: (channelId) => screen.go(channelId) });
   push.renew().catch(() => {});
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("channel");
-  if (wanted) {
-    history.replaceState(null, "", location.pathname + location.search);
-    screen.go(wanted);
-  }
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  if (wanted.has("channel") || wanted.has("feed")) history.replaceState(null, "", location.pathname + location.search);
+  if (wanted.get("channel")) screen.go(wanted.get("channel"));
+  else if (wanted.has("feed")) screen.feed(wanted.get("feed") || null);
 }
 
 async function start() {
+  translate(document);
   const arrived = arrival(location.hash);
   if (arrived.rest !== location.hash) history.replaceState(null, "", location.pathname + location.search + arrived.rest);
   // A link that is followed in this tab changes the fragment alone.

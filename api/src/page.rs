@@ -84,7 +84,7 @@ fn policy<'a>(ws_origin: &str, others: impl Iterator<Item = &'a str>) -> HeaderV
         |url: &&str| !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_graphic() && !b",;'".contains(&byte));
     let others: String = others.filter(plain).filter(|url| *url != ws_origin).map(|url| format!(" {url}")).collect();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; font-src 'self'; \
          connect-src 'self' {ws_origin}{others}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("`serve` refuses another origin, and a host is plain")

@@ -12,11 +12,13 @@ export class Acts {
     this.model = model;
     this.client = client;
     client.on("outgoing", (outcome) => this.became(outcome));
+    client.on("upload", () => model.on.changed());
   }
 
-  write(channelId, body, replyTo) {
+  /** `media` are uploads, which may be under way. */
+  write(channelId, body, replyTo, media = []) {
     const mentions = mentioned(body, this.model.people.membersOf(channelId).list);
-    this.client.send(channelId, body, { replyTo, mentions });
+    this.client.send(channelId, body, { replyTo, mentions, media });
   }
 
   /** `message` as the user saw it: if it was changed elsewhere since, the edit is refused. */
@@ -32,9 +34,10 @@ export class Acts {
     this.client.react(message, emoji, on);
   }
 
-  /** What is not answered of a channel, oldest first: `{id, command, fields, problem?, code?}`. A problem waits for the user. */
+  /** What is not answered of a channel, oldest first: `{id, command, fields, files, problem?, code?}`. A problem waits for the user. */
   waiting(channelId) {
-    return this.client.outgoing(channelId).map(({ id, command, fields, error }) => ({ id, command, fields, problem: error?.message, code: error?.code }));
+    return this.client.outgoing(channelId).map(({ id, command, fields, files, error }) => (
+      { id, command, fields, files, problem: error?.message, code: error?.code }));
   }
 
   /** Whether an edit was refused because the message was changed elsewhere meanwhile. */
@@ -52,24 +55,30 @@ export class Acts {
     this.find(id)?.cancel();
   }
 
+  /** The file of a message that waits, as long as it is not at the server. */
+  file(fileId) {
+    return this.client.file(fileId);
+  }
+
   find(id) {
     return this.client.outgoing().find((outgoing) => outgoing.id === id);
   }
 
   /** An entry of the outbox has another state. */
-  became({ state, command, fields, reply, problem }) {
-    if (state === "sent") this.answered(command, fields, reply);
+  became({ state, command, fields, files, reply, problem }) {
+    if (state === "sent") this.answered(command, fields, files, reply);
     else if (state === "failed" && problem.code === STALE) this.look(fields);
     this.model.on.changed(fields.channel_id);
   }
 
-  answered(command, fields, reply) {
+  answered(command, fields, files, reply) {
     const channel = this.model.channel(fields.channel_id);
     const known = channel.messages.get(fields.seq);
     switch (command) {
       case "send": {
         const { body, reply_to, mentions, client_msg_id, channel_id } = fields;
-        const message = { ...reply, channel_id, client_msg_id, body, reply_to, mentions, from: this.model.me(), revision: 0 };
+        const media = files?.map(({ attachment }) => attachment);
+        const message = { ...reply, channel_id, client_msg_id, body, reply_to, mentions, media, from: this.model.me(), revision: 0 };
         if (!channel.messages.has(reply.seq)) this.model.arrived(message);
         break;
       }

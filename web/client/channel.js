@@ -101,7 +101,7 @@ export class Channel {
   /** A message's text is gone; its place stays. */
   deleted({ seq, revision }) {
     const known = this.messages.get(seq);
-    if (known) this.put({ ...known, revision, body: "", deleted: true, reactions: [], mentions: [] });
+    if (known) this.put({ ...known, revision, body: "", deleted: true, reactions: [], mentions: [], media: [] });
   }
 
   /** An emoji was put to a message or taken away, by this account if `mine`. */

@@ -37,6 +37,7 @@ export class Held {
   constructor(device, kept) {
     this.device = device;
     this.kept = kept;
+    this.keepsBlobs = true;
     this.cursor = undefined;
     this.saving = null;
     this.isDropped = false;

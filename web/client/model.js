@@ -1,11 +1,12 @@
 // What this tab knows: the switchboard between what is pushed, what is asked and what is shown.
 //
 // Owns the channels and which one is looked at. Each concern has its own file: one channel's messages (`channel.js`), what the
-// user does (`acts.js`), who is there (`presence.js`), people (`people.js`). Draws nothing; `on.changed(channelId?)` tells who
+// user does (`acts.js`), who is there (`presence.js`), people (`people.js`), posts (`feed.js`). Draws nothing; `on.changed(channelId?)` tells who
 // does.
 
 import { Acts } from "./acts.js";
 import { Channel } from "./channel.js";
+import { FeedModel } from "./feed.js";
 import { Groups } from "./groups.js";
 import { People } from "./people.js";
 import { Presence } from "./presence.js";
@@ -15,7 +16,7 @@ const RELIST_MS = 200;
 /** Members up to which everybody is told who has read: in larger groups nobody is. */
 const SMALL_GROUP = 20;
 /** What is pushed, as PROTOCOL names it. */
-const PUSHES = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing"];
+const PUSHES = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing", "feed_head"];
 /** Channels whose messages are kept over a reload. */
 const KEPT_CHANNELS = 50;
 
@@ -34,6 +35,7 @@ export class Model {
     const changed = (channelId) => on.changed(channelId);
     this.people = new People(account.http, changed);
     this.groups = new Groups(account.http);
+    this.feed = new FeedModel({ api: account.api, people: this.people, me: this.userId, changed });
   }
 
   /** Stands on a client, which is started later. */
@@ -94,6 +96,7 @@ export class Model {
   /** What came while there was no connection is pushed now. */
   async live() {
     if (this.open) this.look(this.open);
+    this.feed.live().catch(() => {});
     await this.loadChannels();
     // Not of the essence: who is a friend is asked for, so that friends' presence is watched.
     await Promise.allSettled([this.people.loadFriends(), this.people.loadBlocks()]);
@@ -242,6 +245,11 @@ export class Model {
     this.on.changed(id);
   }
 
+  /** URLs of the attachments of a message or a post, by media id. */
+  urls(message, options) {
+    return this.account.api.media.urls(message, options);
+  }
+
   search(query, channelId, cursor) {
     return this.client.search(query, { channelId: channelId ?? undefined, cursor });
   }
@@ -265,6 +273,7 @@ export class Model {
       case "snapshot": return this.snapshot(fields);
       case "head": channel?.grow(fields.head_seq); break;
       case "presence": return this.presence.take(fields.entries);
+      case "feed_head": return this.feed.head(fields.count);
       case "typing": return fields.user_id === this.me() ? undefined : this.presence.typing(fields);
       // A later version's.
       default: return undefined;

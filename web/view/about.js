@@ -2,6 +2,7 @@
 // other: friendship and blocks.
 
 import { carryOut, confirmed, el, iconButton, keyed } from "./dom.js";
+import { t } from "./language.js";
 import { personRow, usernameField } from "./person.js";
 
 const ROLES = ["member", "admin", "owner"];
@@ -18,8 +19,8 @@ export class AboutPanel {
     this.problem = el("p", { class: "problem", role: "alert" });
     this.rows = el("ul", { class: "rows" });
     this.muted = el("input", { type: "checkbox", onchange: () => this.mute() });
-    this.more = el("button", { type: "button", class: "quiet", onclick: () => this.carry(() => this.load(true)) }, "More members");
-    const leave = el("button", { type: "button", class: "quiet alarm", onclick: () => this.leave() }, "Leave");
+    this.more = el("button", { type: "button", class: "quiet", onclick: () => this.carry(() => this.load(true)) }, t("More members"));
+    const leave = el("button", { type: "button", class: "quiet alarm", onclick: () => this.leave() }, t("Leave"));
     const isDirect = this.channel.kind === "direct";
     if (isDirect) this.friendship = el("div", { class: "row" });
     body.append(...[
@@ -27,7 +28,7 @@ export class AboutPanel {
       this.friendship,
       this.rules && !isDirect && this.titleForm(),
       this.rules && !isDirect && this.inviteForm(),
-      el("label", { class: "check" }, this.muted, "No notifications"),
+      el("label", { class: "check" }, this.muted, t("No notifications")),
       this.rows,
       this.more,
       !isDirect && leave,
@@ -46,8 +47,8 @@ export class AboutPanel {
   }
 
   titleForm() {
-    const field = el("input", { required: true, maxlength: "128", value: this.channel.title, "aria-label": "Title" });
-    const button = el("button", { type: "submit", class: "quiet" }, "Rename");
+    const field = el("input", { required: true, maxlength: "128", value: this.channel.title, "aria-label": t("Title") });
+    const button = el("button", { type: "submit", class: "quiet" }, t("Rename"));
     const rename = (event) => {
       event.preventDefault();
       this.carry(() => this.model.groups.rename(this.id, field.value.trim()).then(() => this.model.loadChannels()), [button]);
@@ -57,8 +58,8 @@ export class AboutPanel {
 
   inviteForm() {
     const { people, groups } = this.model;
-    const field = usernameField("Username to invite");
-    const button = el("button", { type: "submit", class: "quiet" }, "Invite");
+    const field = usernameField(t("Username to invite"));
+    const button = el("button", { type: "submit", class: "quiet" }, t("Invite"));
     const invite = async (event) => {
       event.preventDefault();
       const done = await this.carry(async () => {
@@ -80,7 +81,7 @@ export class AboutPanel {
   }
 
   async leave() {
-    if (!(await confirmed(`Leave ${this.model.title(this.channel)}?`, "Leave"))) return;
+    if (!(await confirmed(t("Leave {title}?", { title: this.model.title(this.channel) }), t("Leave")))) return;
     if (await this.carry(() => this.model.groups.leave(this.id))) this.model.drop(this.id);
   }
 
@@ -104,16 +105,16 @@ export class AboutPanel {
   beside(user) {
     const { groups, people } = this.model;
     if (this.channel.kind === "direct") return [];
-    if (!this.rules || user.user_id === this.model.me()) return [el("small", {}, user.role)];
+    if (!this.rules || user.user_id === this.model.me()) return [el("small", {}, t(user.role))];
     const after = (request) => this.carry(() => request.then(() => people.loadMembers(this.id)));
     const role = el("select", {
-      "aria-label": `Role of ${user.display_name}`,
+      "aria-label": t("Role of {name}", { name: user.display_name }),
       onchange: () => after(groups.put(this.id, user.user_id, role.value)),
-    }, ROLES.map((name) => el("option", { selected: name === user.role }, name)));
+    }, ROLES.map((name) => el("option", { value: name, selected: name === user.role }, t(name))));
     const remove = async () => {
-      if (await confirmed(`Remove ${user.display_name}?`, "Remove")) after(groups.remove(this.id, user.user_id));
+      if (await confirmed(t("Remove {name}?", { name: user.display_name }), t("Remove"))) after(groups.remove(this.id, user.user_id));
     };
-    return [role, iconButton("close", `Remove ${user.display_name}`, remove)];
+    return [role, iconButton("close", t("Remove {name}", { name: user.display_name }), remove)];
   }
 
   drawFriendship() {
@@ -131,7 +132,7 @@ export class AboutPanel {
     const words = { accepted: "End friendship", requested: "Withdraw request", asked: "Accept friendship" };
     const ends = state === "accepted" || state === "requested";
     this.friendship.replaceChildren(
-      act(words[state] ?? "Add as a friend", () => (ends ? people.unfriend(other) : people.befriend(other))),
-      act(blocked ? "Unblock" : "Block", () => people.block(other, !blocked)));
+      act(t(words[state] ?? "Add as a friend"), () => (ends ? people.unfriend(other) : people.befriend(other))),
+      act(blocked ? t("Unblock") : t("Block"), () => people.block(other, !blocked)));
   }
 }

@@ -1,9 +1,9 @@
 // The list of channels: what each is called, who is there, what was said last and what is unread.
 
-import { preview } from "../client/text.js";
 import { byId, el, keyed } from "./dom.js";
 import { avatar } from "./person.js";
-import { brief } from "./words.js";
+import { t, tn } from "./language.js";
+import { brief, said } from "./words.js";
 
 export class Channels {
   constructor(model, choose) {
@@ -26,13 +26,13 @@ export class Channels {
     const { model } = this;
     const last = channel.last_message;
     const writers = model.presence.writers(channel.channel_id);
-    const who = last && channel.kind !== "direct" ? `${last.from === model.me() ? "You" : model.people.name(last.from)}: ` : "";
+    const who = last && channel.kind !== "direct" ? `${last.from === model.me() ? t("You") : model.people.name(last.from)}: ` : "";
     return {
       id: channel.channel_id,
       title: model.title(channel),
       kind: channel.kind,
       state: channel.peer ? model.presence.of(channel.peer.user_id)?.state : null,
-      said: writers.length ? "typing…" : last ? `${who}${last.deleted ? "deleted" : preview(last.body, 120)}` : "",
+      said: writers.length ? t("typing…") : last ? `${who}${said(last, 120)}` : "",
       typing: writers.length > 0,
       when: last ? brief(last.sent_ms) : "",
       unread: channel.unread,
@@ -51,10 +51,10 @@ export class Channels {
     };
     return el("li", {}, el("button", props,
       avatar(row.title, row.id, row.state),
-      el("span", { class: "name" }, row.title),
+      el("span", { class: "name", dataset: { muted: t("muted") } }, row.title),
       el("time", {}, row.when),
       el("span", { class: row.typing ? "last typing" : "last" }, row.said),
-      row.unread > 0 && el("span", { class: "badge", "aria-label": `${row.unread} unread` }, unread)));
+      row.unread > 0 && el("span", { class: "badge", "aria-label": tn(row.unread, "{count} unread", "{count} unread") }, unread)));
   }
 
   walk(event) {

@@ -2,6 +2,7 @@
 
 import { uuid7 } from "../rookery-client/index.js";
 import { carryOut, el } from "./dom.js";
+import { t } from "./language.js";
 
 const KINDS = {
   direct: "With one person",
@@ -18,14 +19,14 @@ export class CreatePanel {
   build(body) {
     this.problem = el("p", { class: "problem", role: "alert" });
     this.kinds = Object.entries(KINDS).map(([kind, words]) => el("label", { class: "check" },
-      el("input", { type: "radio", name: "kind", value: kind, checked: kind === "direct" }), words));
+      el("input", { type: "radio", name: "kind", value: kind, checked: kind === "direct" }), t(words)));
     this.names = el("input", { name: "names", autocapitalize: "none", spellcheck: "false", dataset: { focus: "" } });
     this.namesLabel = el("label", {}, el("span", {}, ""), this.names);
     this.title = el("input", { name: "title", maxlength: "128" });
-    this.titleLabel = el("label", {}, "Title", this.title);
+    this.titleLabel = el("label", {}, t("Title"), this.title);
     this.past = el("label", { class: "check" },
-      el("input", { type: "checkbox", name: "past", checked: true }), "Who joins may read all that was written before");
-    this.button = el("button", { type: "submit" }, "Begin");
+      el("input", { type: "checkbox", name: "past", checked: true }), t("Who joins may read all that was written before"));
+    this.button = el("button", { type: "submit" }, t("Begin"));
     // Repeated with the same content, the request makes nothing twice.
     const anew = () => { this.key = uuid7(Date.now()); this.draw(); };
     this.form = el("form", { class: "stack", oninput: anew, onsubmit: (event) => { event.preventDefault(); this.submit(); } },
@@ -36,7 +37,7 @@ export class CreatePanel {
 
   draw() {
     const kind = this.form.elements.kind.value;
-    this.namesLabel.firstChild.textContent = kind === "direct" ? "Username" : "Usernames to invite, separated by commas";
+    this.namesLabel.firstChild.textContent = kind === "direct" ? t("Username") : t("Usernames to invite, separated by commas");
     this.names.required = kind === "direct";
     this.titleLabel.hidden = kind === "direct";
     this.title.required = kind === "large";

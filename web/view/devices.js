@@ -1,6 +1,7 @@
 // The account's devices, and the end of one's session.
 
 import { carryOut, confirmed, el } from "./dom.js";
+import { t } from "./language.js";
 import { ago } from "./words.js";
 
 export class DevicesPanel {
@@ -11,7 +12,7 @@ export class DevicesPanel {
   build(body) {
     this.problem = el("p", { class: "problem", role: "alert" });
     this.rows = el("ul", { class: "rows" });
-    const words = "Every tab of a browser is a device. A revoked one has to sign in again.";
+    const words = t("Every tab of a browser is a device. A revoked one has to sign in again.");
     body.append(el("p", { class: "none" }, words), this.problem, this.rows);
     this.ask();
   }
@@ -25,16 +26,16 @@ export class DevicesPanel {
 
   row({ device_id, client, connected_ms, last_active_ms }) {
     const isThis = device_id === this.account.current().device;
-    const revoke = el("button", { type: "button", class: "quiet", onclick: () => this.revoke(device_id, revoke) }, "Revoke");
+    const revoke = el("button", { type: "button", class: "quiet", onclick: () => this.revoke(device_id, revoke) }, t("Revoke"));
     const seen = Math.max(connected_ms, last_active_ms);
     return el("li", { class: "person" },
-      el("span", { class: "grow" }, el("b", {}, isThis ? "This tab" : client || "device"),
-        el("small", {}, `${device_id} · active ${ago(seen)}`)),
+      el("span", { class: "grow" }, el("b", {}, isThis ? t("This tab") : client || t("device")),
+        el("small", {}, `${device_id} · ${t("active {when}", { when: ago(seen) })}`)),
       !isThis && revoke);
   }
 
   async revoke(deviceId, button) {
-    if (!(await confirmed("Sign this device out?", "Revoke"))) return;
+    if (!(await confirmed(t("Sign this device out?"), t("Revoke")))) return;
     if (await carryOut(this.problem, [button], () => this.account.revoke(deviceId))) this.ask();
   }
 }

@@ -1,5 +1,7 @@
 // Makes and renews elements. Text goes in as text: nothing here or elsewhere parses content as HTML.
 
+import { language, t } from "./language.js";
+
 export const byId = (id) => document.getElementById(id);
 
 /**
@@ -39,7 +41,7 @@ export function iconButton(name, label, onclick, props = {}) {
 
 /**
  * Makes a parent's children those of `items`, in order. A child is built anew only if its item's `print` has changed, so that
- * focus and selection stay where they are.
+ * focus and selection stay where they are. In another language everything is.
  */
 export function keyed(parent, items, { key, print, build }) {
   const before = new Map([...parent.children].map((child) => [child.rookeryKey, child]));
@@ -49,7 +51,7 @@ export function keyed(parent, items, { key, print, build }) {
   let place = parent.firstChild;
   for (const item of items) {
     const itemKey = key(item);
-    const itemPrint = print(item);
+    const itemPrint = `${language()} ${print(item)}`;
     let child = before.get(itemKey);
     before.delete(itemKey);
     if (child?.rookeryPrint !== itemPrint) {
@@ -68,6 +70,14 @@ export function keyed(parent, items, { key, print, build }) {
     if (child === place) place = place.nextSibling;
     else parent.insertBefore(child, place);
   }
+}
+
+/** Renews what is in an element if its `print` has changed. `build()` gives children, of which what is null or false is left out. */
+export function renew(node, print, build) {
+  const said = `${language()} ${print}`;
+  if (node.rookeryPrint === said) return;
+  node.rookeryPrint = said;
+  node.replaceChildren(...[build()].flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
 }
 
 const controls = (node) => [...node.querySelectorAll("button, input, select")];
@@ -98,7 +108,7 @@ export function confirmed(question, yes) {
     el("form", { method: "dialog" },
       el("p", {}, question),
       el("div", { class: "row end" },
-        el("button", { class: "quiet", value: "" }, "Cancel"),
+        el("button", { class: "quiet", value: "" }, t("Cancel")),
         el("button", { class: "alarm", value: "yes" }, yes))));
   document.body.append(dialog);
   dialog.showModal();

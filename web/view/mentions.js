@@ -1,8 +1,9 @@
 // Messages that name the user, newest first.
 
-import { preview } from "../client/text.js";
 import { carryOut, el, keyed } from "./dom.js";
 import { hitRow } from "./hits.js";
+import { t } from "./language.js";
+import { said } from "./words.js";
 
 const PAGE = 30;
 
@@ -14,8 +15,8 @@ export class MentionsPanel {
   build(body) {
     this.problem = el("p", { class: "problem", role: "alert" });
     this.rows = el("ul", { class: "rows" });
-    this.none = el("p", { class: "none", hidden: true }, "Nobody has mentioned you yet.");
-    this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.ask() }, "Older ones");
+    this.none = el("p", { class: "none", hidden: true }, t("Nobody has mentioned you yet."));
+    this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.ask() }, t("Older ones"));
     body.append(this.problem, this.rows, this.none, this.more);
     this.ask();
   }
@@ -35,7 +36,7 @@ export class MentionsPanel {
     keyed(this.rows, this.found, {
       key: (message) => `${message.channel_id} ${message.seq}`,
       print: (message) => `${this.model.people.name(message.from)} ${message.revision}`,
-      build: (message) => hitRow(message, preview(message.body, 200), this.model, this.jump),
+      build: (message) => hitRow(message, said(message, 200), this.model, this.jump),
     });
   }
 }

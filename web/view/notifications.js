@@ -2,6 +2,7 @@
 
 import { MESSAGES, choose, isTold } from "../client/settings.js";
 import { carryOut, confirmed, el } from "./dom.js";
+import { t } from "./language.js";
 import { toldRow } from "./told.js";
 
 const WAYS = { device: "Devices", mail: "Mail", sms: "Text" };
@@ -9,6 +10,9 @@ const ADDRESSES = {
   mail: { name: "Mail", type: "email", place: "you@example.org" },
   sms: { name: "Text messages", type: "tel", place: "+491511234567" },
 };
+
+/** Those that the server makes by itself; an application's have titles of their own. */
+const CATEGORIES = { [MESSAGES]: "Messages", like: "Likes", reply: "Replies", mention: "Mentions", post: "Posts" };
 
 export class NotificationsPanel {
   /** `push` as of `client/push.js`, `client` as of `client/settings.js`. */
@@ -47,17 +51,17 @@ export class NotificationsPanel {
   }
 
   choices() {
-    const head = el("tr", {}, el("th", { scope: "col" }, "What"), this.ways.map((way) => el("th", { scope: "col" }, WAYS[way])));
-    return el("table", { class: "choices" }, el("caption", {}, "What I am told"), el("thead", {}, head),
+    const head = el("tr", {}, el("th", { scope: "col" }, t("What")), this.ways.map((way) => el("th", { scope: "col" }, t(WAYS[way]))));
+    return el("table", { class: "choices" }, el("caption", {}, t("What I am told")), el("thead", {}, head),
       el("tbody", {}, this.known.map((category) => this.category(category))));
   }
 
   category(category) {
     const { name, title, critical } = category;
-    const shown = name === MESSAGES ? "Messages" : title || name;
+    const shown = CATEGORIES[name] ? t(CATEGORIES[name]) : title || name;
     const cell = (way) => {
       const box = el("input", {
-        type: "checkbox", "aria-label": `${shown}: ${WAYS[way]}`, disabled: critical,
+        type: "checkbox", "aria-label": `${shown}: ${t(WAYS[way])}`, disabled: critical,
         checked: isTold(this.settings, category, way),
         onchange: async () => {
           const on = box.checked;
@@ -66,14 +70,14 @@ export class NotificationsPanel {
       });
       return el("td", {}, box);
     };
-    return el("tr", {}, el("th", { scope: "row" }, shown, critical && el("small", {}, " always")), this.ways.map(cell));
+    return el("tr", {}, el("th", { scope: "row" }, shown, critical && el("small", {}, ` ${t("always")}`)), this.ways.map(cell));
   }
 
   quiet() {
     const { from, to } = this.settings.quiet_hours ?? {};
     const zone = this.settings.quiet_hours?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
     const time = (label, value) => el("input", { type: "time", "aria-label": label, value, required: true });
-    const [begin, end] = [time("Quiet from", from ?? "22:00"), time("Quiet until", to ?? "07:00")];
+    const [begin, end] = [time(t("Quiet from"), from ?? "22:00"), time(t("Quiet until"), to ?? "07:00")];
     const box = el("input", { type: "checkbox", checked: Boolean(from) });
     const controls = [box, begin, end];
     const store = async () => {
@@ -82,8 +86,8 @@ export class NotificationsPanel {
       if (!done) box.checked = Boolean(this.settings.quiet_hours);
     };
     controls.forEach((control) => { control.onchange = () => (box.checked || control === box) && store(); });
-    return el("fieldset", {}, el("legend", {}, "Quiet hours"),
-      el("label", { class: "check" }, box, "Tell me nothing that can wait"),
+    return el("fieldset", {}, el("legend", {}, t("Quiet hours")),
+      el("label", { class: "check" }, box, t("Tell me nothing that can wait")),
       el("div", { class: "line" }, begin, end), el("small", {}, zone));
   }
 
@@ -100,15 +104,15 @@ export class NotificationsPanel {
       return el("form", { class: "line", onsubmit }, field, button);
     };
     const remove = el("button", { type: "button", class: "quiet", onclick: async () => {
-      if (await confirmed(`Tell me nothing at ${proved ?? pending} any more?`, "Remove")) act([remove], () => this.client.remove(medium));
-    } }, "Remove");
-    const where = el("input", { type, placeholder: place, "aria-label": name, required: true });
-    const code = el("input", { inputmode: "numeric", autocomplete: "one-time-code", placeholder: "123456", "aria-label": "Code", required: true });
-    return el("fieldset", {}, el("legend", {}, name),
+      if (await confirmed(t("Tell me nothing at {where} any more?", { where: proved ?? pending }), t("Remove"))) act([remove], () => this.client.remove(medium));
+    } }, t("Remove"));
+    const where = el("input", { type, placeholder: place, "aria-label": t(name), required: true });
+    const code = el("input", { inputmode: "numeric", autocomplete: "one-time-code", placeholder: "123456", "aria-label": t("Code"), required: true });
+    return el("fieldset", {}, el("legend", {}, t(name)),
       (proved || pending) && el("div", { class: "person" }, el("span", { class: "grow" }, el("b", {}, proved ?? pending),
-        el("small", {}, proved ? "Confirmed" : "Waits for its code")), remove),
-      pending && el("p", { class: "none" }, `A code was sent to ${pending}.`),
-      pending && form(code, "Confirm", (given) => this.client.prove(medium, given)),
-      form(where, proved || pending ? "Change" : "Send a code", (given) => this.client.ask(medium, given)));
+        el("small", {}, proved ? t("Confirmed") : t("Waits for its code"))), remove),
+      pending && el("p", { class: "none" }, t("A code was sent to {where}.", { where: pending })),
+      pending && form(code, t("Confirm"), (given) => this.client.prove(medium, given)),
+      form(where, proved || pending ? t("Change") : t("Send a code"), (given) => this.client.ask(medium, given)));
   }
 }

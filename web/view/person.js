@@ -1,13 +1,14 @@
 // A person or a channel in small: letter and dot, a line in a list, the field in which a username is typed.
 
 import { el } from "./dom.js";
+import { t } from "./language.js";
 import { presence } from "./words.js";
 
 /** A user's or channel's first letter, in a colour of its own, with a dot if there is a state. */
 export function avatar(name, id, state) {
   const node = el("span", { class: "avatar" },
     el("span", { "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? ""),
-    state && el("span", { class: `dot ${state}`, role: "img", "aria-label": state, title: state }));
+    state && el("span", { class: `dot ${state}`, role: "img", "aria-label": t(state), title: t(state) }));
   node.style.setProperty("--hue", String(Number(BigInt(id) * 47n % 360n)));
   return node;
 }
@@ -25,5 +26,5 @@ export function personRow(user, entry, note, ...beside) {
 /** Where a username is typed: as it is, not as a word. */
 export function usernameField(label) {
   const asItIs = { autocapitalize: "none", spellcheck: "false" };
-  return el("input", { required: true, placeholder: "username", "aria-label": label, ...asItIs });
+  return el("input", { required: true, placeholder: t("username"), "aria-label": label, ...asItIs });
 }

@@ -2,6 +2,7 @@
 
 import { carryOut, el } from "./dom.js";
 import { hitRow } from "./hits.js";
+import { t } from "./language.js";
 
 /** Characters of a query, as the server takes it. */
 const QUERY_MAX = 200;
@@ -15,13 +16,13 @@ export class SearchPanel {
   build(body) {
     this.field = el("input", {
       type: "search", required: true, maxlength: QUERY_MAX, dataset: { focus: "" },
-      "aria-label": "Words to search for", placeholder: "Words, all of which a message has",
+      "aria-label": t("Words to search for"), placeholder: t("Words, all of which a message has"),
     });
-    this.button = el("button", { type: "submit" }, "Search");
+    this.button = el("button", { type: "submit" }, t("Search"));
     this.problem = el("p", { class: "problem", role: "alert" });
     this.hits = el("ul", { class: "rows", "aria-live": "polite" });
     const older = () => this.ask(this.next);
-    this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: older }, "Older ones");
+    this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: older }, t("Older ones"));
     const submit = (event) => { event.preventDefault(); this.begin(); };
     const form = el("form", { class: "line", role: "search", onsubmit: submit }, this.field, this.button);
     body.append(form, this.problem, this.hits, this.more);
@@ -38,7 +39,7 @@ export class SearchPanel {
   ask(after) {
     return carryOut(this.problem, [this.button, this.more], async () => {
       const { hits, more, cursor } = await this.model.search(this.query, this.channelId, after);
-      if (!hits.length && !after && !more) this.hits.append(el("li", { class: "none" }, "Nothing was found."));
+      if (!hits.length && !after && !more) this.hits.append(el("li", { class: "none" }, t("Nothing was found.")));
       this.hits.append(...hits.map((hit) => hitRow(hit, hit.snippet, this.model, this.jump)));
       this.next = cursor;
       this.more.hidden = !more;

@@ -4,10 +4,11 @@
 
 import { isToken } from "../client/arrival.js";
 import { byId, carryOut, el } from "./dom.js";
+import { t } from "./language.js";
 
 /** Shows what there is to sign in by; `entered()` once somebody is. `why` is what there is to say first, `arrived` a token that came along. */
 export async function signForm({ why, arrived, account }, entered) {
-  const say = (text) => { byId("sign-why").textContent = text ?? ""; };
+  const say = (text) => { byId("sign-why").textContent = text ? t(text) : ""; };
   const done = () => {
     byId("sign").hidden = true;
     entered();
@@ -22,7 +23,7 @@ export async function signForm({ why, arrived, account }, entered) {
   }, done);
   submits(byId("token-form"), async ({ token }) => {
     const text = token.value.trim();
-    if (!isToken(text)) throw new Error("This is no token: it has no blanks, and none but plain letters, digits and signs.");
+    if (!isToken(text)) throw new Error(t("This is no token: it has no blanks, and none but plain letters, digits and signs."));
     await account.signInBy(text);
   }, done);
   form.hidden = mode === "external";
@@ -40,7 +41,7 @@ async function offered({ token, device }, account, say, done) {
   try {
     user = await account.whose(token);
   } catch (error) {
-    say(`The link's token is not taken: ${error.message}`);
+    say(t("The link's token is not taken: {why}", { why: error.message }));
     if (!before) return false;
   }
   const enter = async () => {
@@ -55,12 +56,17 @@ async function offered({ token, device }, account, say, done) {
   }
   const form = byId("arrived-form");
   const name = (who) => el("strong", {}, who.display_name || who.username);
+  // The name stands where the language has it.
+  const about = (words, who) => {
+    const [before, behind] = t(words).split("{name}");
+    return [before, name(who), behind];
+  };
   form.querySelector("p").replaceChildren(...[
-    ...(user ? ["This link signs you in as ", name(user), ". "] : []), ...(before ? ["You are signed in as ", name(before), "."] : []),
+    ...(user ? [...about("This link signs you in as {name}.", user), " "] : []), ...(before ? about("You are signed in as {name}.", before) : []),
   ]);
   const [take, leave] = form.querySelectorAll("button");
   take.hidden = !user;
-  leave.textContent = before ? "Stay as I am" : "Sign in otherwise";
+  leave.textContent = before ? t("Stay as I am") : t("Sign in otherwise");
   byId("sign").hidden = false;
   form.hidden = false;
   (user ? take : leave).focus();

@@ -3,8 +3,9 @@
 // Owns the scroll position, the focus among messages and the palette of reactions. How one message looks is `message.js`.
 
 import { byId, confirmed, el, keyed } from "./dom.js";
-import { dayRow, entryRow, messageRow, newRow } from "./message.js";
-import { count, day, dayOf } from "./words.js";
+import { t, tn } from "./language.js";
+import { dayRow, entryRow, messageRow, moveFiles, newRow } from "./message.js";
+import { day, dayOf } from "./words.js";
 
 /** Messages of one sender within this time are one group, under one name. */
 const GROUP_MS = 5 * 60_000;
@@ -32,10 +33,11 @@ export class Thread {
       edit: (message) => composer.edit(message),
       remove: (message) => this.remove(message),
       jump: (seq) => this.jump(seq),
-      problem: (entry) => (model.acts.isStale(entry) ? "the message was changed elsewhere meanwhile" : entry.problem),
-      remedy: (entry) => (model.acts.isStale(entry) ? "Edit the newest" : "Try again"),
+      problem: (entry) => (model.acts.isStale(entry) ? t("the message was changed elsewhere meanwhile") : entry.problem),
+      remedy: (entry) => (model.acts.isStale(entry) ? t("Edit the newest") : t("Try again")),
       again: (entry) => this.again(entry),
       giveUp: (entry) => model.acts.giveUp(entry),
+      preview: (fileId, node) => this.preview(fileId, node),
     };
   }
 
@@ -53,6 +55,7 @@ export class Thread {
     const channel = this.channel();
     const isNew = this.shownId !== channel.channel_id;
     this.shownId = channel.channel_id;
+    this.list.dataset.nothing = t("Nothing has been written here yet.");
     const atEnd = isNew || this.atEnd();
     const fromEnd = this.list.scrollHeight - this.list.scrollTop;
     const topmost = () => this.list.querySelector("[data-seq]")?.dataset.seq;
@@ -63,6 +66,10 @@ export class Thread {
       print: (row) => row.print,
       build: (row) => row.build(),
     });
+    for (const entry of this.model.acts.waiting(channel.channel_id)) {
+      const row = entry.files?.length && [...this.list.children].find((child) => child.rookeryKey === entry.id);
+      if (row) moveFiles(row, entry);
+    }
     const messages = [...this.list.querySelectorAll(".message")];
     if (!messages.some((row) => row.tabIndex === 0)) messages.at(-1)?.setAttribute("tabindex", "0");
 
@@ -78,10 +85,10 @@ export class Thread {
     const span = channel.jump ?? channel.tail;
     const unreadAbove = channel.divider !== null && span && channel.divider + 1 < span.from;
     byId("to-unread").hidden = !unreadAbove;
-    byId("to-unread").textContent = "↑ First unread message";
+    byId("to-unread").textContent = `↑ ${t("First unread message")}`;
     const away = channel.jump || !this.atEnd();
     byId("to-newest").hidden = !away || !channel.tail;
-    byId("to-newest").textContent = channel.unread ? `↓ ${count(channel.unread, "new message")}` : "↓ Newest";
+    byId("to-newest").textContent = `↓ ${channel.unread ? tn(channel.unread, "{count} new message", "{count} new messages") : t("Newest")}`;
   }
 
   /** What stands in the list: days, the line before what is new, messages, what waits to be sent. */
@@ -122,7 +129,7 @@ export class Thread {
     }
     if (channel.jump) return rows;
     for (const entry of sends) {
-      rows.push({ key: entry.id, print: JSON.stringify(entry), build: () => entryRow(entry, model, doings) });
+      rows.push({ key: entry.id, print: printOf(entry), build: () => entryRow(entry, model, doings) });
     }
     return rows;
   }
@@ -197,7 +204,7 @@ export class Thread {
   }
 
   async remove(message) {
-    if (await confirmed("Delete this message for everyone?", "Delete")) this.model.acts.delete(message);
+    if (await confirmed(t("Delete this message for everyone?"), t("Delete"))) this.model.acts.delete(message);
   }
 
   /** Tries what was refused again. A stale edit is taken up anew, on the message as it is now. */
@@ -209,6 +216,20 @@ export class Thread {
     return now && this.composer.edit(now, entry.fields.body);
   }
 
+  /** A small picture of a file that waits, in the place of its icon. */
+  async preview(fileId, node) {
+    try {
+      const blob = await this.model.acts.file(fileId);
+      if (!blob) return;
+      const picture = await createImageBitmap(blob, { resizeWidth: 112 });
+      const canvas = el("canvas", { class: "preview", width: picture.width, height: picture.height, "aria-hidden": "true" });
+      canvas.getContext("2d").drawImage(picture, 0, 0);
+      node.replaceWith(canvas);
+    } catch {
+      // What is no picture keeps the icon.
+    }
+  }
+
   /** A few emojis, and a place for any other. */
   palette(message, button) {
     const choose = (emoji) => {
@@ -216,8 +237,8 @@ export class Thread {
       const mine = message.reactions?.some((tally) => tally.emoji === emoji && tally.mine);
       this.model.acts.react(message, emoji, !mine);
     };
-    const other = el("input", { required: true, "aria-label": "Another emoji", placeholder: "other", maxlength: "32" });
-    const menu = el("div", { class: "menu", popover: "auto", role: "group", "aria-label": "Reactions" },
+    const other = el("input", { required: true, "aria-label": t("Another emoji"), placeholder: t("other"), maxlength: "32" });
+    const menu = el("div", { class: "menu", popover: "auto", role: "group", "aria-label": t("Reactions") },
       PALETTE.map((emoji) => el("button", { type: "button", class: "bare", onclick: () => choose(emoji) }, emoji)),
       el("form", { onsubmit: (event) => { event.preventDefault(); choose(other.value.trim()); } }, other));
     menu.addEventListener("toggle", ({ newState }) => { if (newState === "closed") menu.remove(); });
@@ -230,6 +251,9 @@ export class Thread {
     menu.querySelector("button").focus();
   }
 }
+
+/** What the looks of a message that waits depend on: how far its files are is drawn into it. */
+const printOf = ({ files, ...entry }) => JSON.stringify([entry, files?.map(({ id, attachment }) => [id, Boolean(attachment)])]);
 
 /** The seq before which the line stands: of the first new message, if what is before that is here too. */
 function firstUnread({ divider, jump, tail }, shown) {

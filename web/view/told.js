@@ -1,6 +1,7 @@
 // Whether this browser tells the user what comes while they are away, and the button that changes it.
 
 import { carryOut, el } from "./dom.js";
+import { t } from "./language.js";
 
 const WORDS = {
   unsupported: "This browser cannot do it, or not at this address.",
@@ -16,12 +17,12 @@ export function toldRow(push, problem) {
   const button = el("button", { type: "button", class: "quiet", hidden: true });
   const draw = async () => {
     const state = await push.state();
-    words.textContent = WORDS[state];
+    words.textContent = t(WORDS[state]);
     button.hidden = !["on", "off"].includes(state);
-    button.textContent = state === "on" ? "Turn off" : "Turn on";
+    button.textContent = state === "on" ? t("Turn off") : t("Turn on");
     button.onclick = () => carryOut(problem, [button], () => change(state));
   };
   const change = (state) => (state === "on" ? push.turnOff() : push.turnOn()).finally(draw);
   carryOut(problem, [button], draw);
-  return el("div", { class: "person" }, el("span", { class: "grow" }, el("b", {}, "Tell me when I am away"), words), button);
+  return el("div", { class: "person" }, el("span", { class: "grow" }, el("b", {}, t("Tell me when I am away")), words), button);
 }

@@ -277,10 +277,9 @@ export class Api {
       body: body === undefined ? undefined : json(body),
     });
     const fields = fieldsOf(await answer.text());
-    const after = answer.headers.get("retry-after");
     if (answer.ok && fields === undefined) throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
     const unknown = fields?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
-    if (!answer.ok) throw problem(answer.status, fields, after, unknown);
+    if (!answer.ok) throw problem(answer.status, fields, answer.headers.get("retry-after"), unknown);
     return fields;
   }
 

@@ -44,13 +44,14 @@ export class Feed {
   }
 
   /**
-   * Another text for an own post or reply. Rejects if it has another revision meanwhile.
+   * Another text for an own post or reply; the post as it is now. Rejects if it had another revision meanwhile.
    *
    * @param {{ post_id: string, revision: number }} post as the user saw it
    * @param {string} body
+   * @returns {Promise<Post>}
    */
-  edit({ post_id, revision }, body) {
-    return this.api.call("PATCH", `/v1/posts/${part(post_id)}`, { body, base_revision: revision });
+  async edit({ post_id, revision }, body) {
+    return this.taken(await this.api.call("PATCH", `/v1/posts/${part(post_id)}`, { body, base_revision: revision }));
   }
 
   /** Deletes an own post or reply, or a reply to an own post. @param {string} postId */
@@ -63,7 +64,7 @@ export class Feed {
     return this.api.call(on ? "PUT" : "DELETE", `/v1/posts/${part(postId)}/like`);
   }
 
-  /** A page of who likes a post. @param {string} postId @param {Page} [page] */
+  /** A page of who likes a post. @param {string} postId @param {Page} [page] @returns {Promise<{ people: { user_id: string, username: string, display_name: string }[], more: boolean, cursor?: string }>} */
   likes(postId, page = {}) {
     return this.api.call("GET", `/v1/posts/${part(postId)}/likes${query(page)}`);
   }

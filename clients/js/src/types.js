@@ -54,7 +54,8 @@
  * @property {number} revision 0 as it was posted; grows with every edit
  * @property {{ user_id: string, username: string, display_name: string, picture?: string }} author
  * @property {string} body
- * @property {"friends" | "public"} audience
+ * @property {"friends" | "public"} [audience] of a post; a reply is for those who see it
+ * @property {string} [reply_to] of a reply: the post's id
  * @property {Attachment[]} [media]
  * @property {string[]} [mentions]
  * @property {number} sent_ms

@@ -126,10 +126,7 @@ export class Upload {
   /** tus 1.0: a place is made, what it has is asked for, and the rest follows it part by part. */
   async inParts() {
     const { signal } = this.life;
-    const had = this.mediaId ? await this.offset() : 0;
-    if (had === undefined) this.mediaId = undefined;
-    /** @type {number} */
-    let at = had ?? 0;
+    let at = this.mediaId ? await this.offset() : 0;
     this.mediaId ??= await this.create();
     this.sent(at);
     while (at < this.bytes) {
@@ -157,14 +154,17 @@ export class Upload {
     return mediaId;
   }
 
-  /** How much the server has; undefined if it knows nothing of it any more. @returns {Promise<number | undefined>} */
+  /** How much the server has. If it knows nothing of the upload any more there is none, and it begins anew. */
   async offset() {
     try {
       const { header } = await this.ask({ method: "HEAD", path: `${UPLOADS}/${this.mediaId}`, headers: TUS, signal: this.life.signal });
-      return Number(header("upload-offset") ?? 0);
+      const [offset, length] = [Number(header("upload-offset") ?? 0), header("upload-length")];
+      // What is whole may have another length by now: a picture's metadata is removed.
+      return length !== null && offset >= Number(length) ? this.bytes : offset;
     } catch (error) {
-      if (error instanceof Problem && (error.status === 404 || error.status === 410)) return undefined;
-      throw error;
+      if (!isGone(error)) throw error;
+      this.mediaId = undefined;
+      return 0;
     }
   }
 
@@ -217,6 +217,9 @@ export class Upload {
     return done;
   }
 }
+
+/** The server has no such upload, or not any more. @param {any} error */
+const isGone = (error) => error instanceof Problem && (error.status === 404 || error.status === 410);
 
 /** Whether the same may go well later: nobody answered, the server is busy, or it has another offset than this client. @param {any} error */
 const passes = (error) => error instanceof Problem && (error.status === 0 || error.status === 408 || error.status === 409 || error.status === 429 || error.status >= 500);

@@ -60,7 +60,7 @@ export async function startFake(t, { faults = () => undefined, readyAfter = 0 } 
     const upload = uploads.get(id);
     if (pathname.startsWith("/v1/media/uploads/")) {
       if (!upload) return answer(404, { code: 102, detail: "no such upload" });
-      if (request.method === "HEAD") return answer(200, undefined, { "upload-offset": String(upload.bytes.length) });
+      if (request.method === "HEAD") return answer(200, undefined, { "upload-offset": String(upload.bytes.length), "upload-length": String(upload.length) });
       if (request.method === "DELETE") return uploads.delete(id), answer(204);
       if (Number(request.headers["upload-offset"]) !== upload.bytes.length) return answer(409, { code: 122, detail: "another offset" });
       upload.bytes = Buffer.concat([upload.bytes, body]);

@@ -70,6 +70,16 @@ test("what breaks goes on from where the server is", async (t) => {
   await check(t, PART_BYTES, { faults: forgets }, `${made}, PATCH ${id} 503, HEAD ${id} 404, ${made}, PATCH ${id} 204, GET /v1/media/ID 200`);
 });
 
+test("what is whole at the server, whose answer was lost, is not sent again, however long it is by now", async (t) => {
+  const fake = await startFake(t);
+  fake.faults = ({ method }) => (method === "GET" && !fake.did.some((line) => line.startsWith("GET")) ? 503 : undefined);
+  const upload = apiOf(fake.url).media.upload(file(PART_BYTES), {
+    changed: ({ state }) => { if (state === "waiting") for (const each of fake.uploads.values()) Object.assign(each, { bytes: Buffer.from("less"), length: 4 }); },
+  });
+  assert.equal((await upload.done).bytes, 4);
+  assert.deepEqual(fake.did.map((line) => line.split(" ").at(0)), ["POST", "PATCH", "GET", "HEAD", "GET"]);
+});
+
 test("an upload that is refused has failed, and can be tried again", async (t) => {
   const fake = await startFake(t, { faults: () => 413 });
   const states = [];
