@@ -40,7 +40,7 @@ impl PartialOrd for Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.sent_ms.0, self.author, self.seq)
+        write!(f, "{}-{}-{}", self.sent_ms.0, self.author, self.seq.0)
     }
 }
 

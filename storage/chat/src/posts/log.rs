@@ -68,10 +68,14 @@ pub async fn posts_of<E: Engine>(
     before: Option<Place>,
     limit: u32,
 ) -> Result<PostsPage, LayerError> {
-    let range = behind(author, channel, before).rows(limit);
+    // One more, to know whether there are more.
+    let range = behind(author, channel, before).rows(limit.saturating_add(1));
     read!(engine, recent(engine), |tx| {
         let page = tx.snapshot_get_range(&range).await?;
-        Ok(PostsPage { entries: entries(author, &page.rows), more: page.more })
+        let mut entries = entries(author, &page.rows);
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        Ok(PostsPage { entries, more })
     })
 }
 

@@ -188,16 +188,19 @@ pub async fn replies<E: Engine>(
     after: Option<Seq>,
     limit: u32,
 ) -> Result<RepliesPage, LayerError> {
-    let range = keys::replies_after(channel, seq, after).rows(limit);
+    // One more, to know whether there are more.
+    let range = keys::replies_after(channel, seq, after).rows(limit.saturating_add(1));
     read!(engine, recent(engine), |tx| {
         if read_shown(&tx, reader, &[(channel, seq)]).await?.pop().flatten().is_none() {
             return Err(no_such_post(seq).into());
         }
         let page = tx.snapshot_get_range(&range).await?;
         let place = |row: &Row| keys::reply_place(&row.key).map(|(channel, _post, seq)| (channel, seq));
-        let places = unreadable::readable(&page.rows, place);
+        let mut places = unreadable::readable(&page.rows, place);
+        let more = places.len() > limit as usize;
+        places.truncate(limit as usize);
         let replies = read_shown(&tx, reader, &places).await?.into_iter().flatten().collect();
-        Ok(RepliesPage { replies, next: places.last().map(|&(_, seq)| seq).filter(|_| page.more) })
+        Ok(RepliesPage { replies, next: places.last().map(|&(_, seq)| seq).filter(|_| more) })
     })
 }
 
@@ -213,13 +216,16 @@ pub async fn likes<E: Engine>(
     after: Option<UserId>,
     limit: u32,
 ) -> Result<UsersPage<()>, LayerError> {
-    let range = keys::reactors_after(channel, seq, emoji, after).rows(limit);
+    let range = keys::reactors_after(channel, seq, emoji, after).rows(limit.saturating_add(1));
     read!(engine, recent(engine), |tx| {
         if read_shown(&tx, reader, &[(channel, seq)]).await?.pop().flatten().is_none() {
             return Err(no_such_post(seq).into());
         }
         let page = tx.snapshot_get_range(&range).await?;
         let user = |row: &Row| keys::reaction_of(&row.key).map(|(_, _, _, user)| (user, ()));
-        Ok(UsersPage { users: unreadable::readable(&page.rows, user), more: page.more })
+        let mut users = unreadable::readable(&page.rows, user);
+        let more = users.len() > limit as usize;
+        users.truncate(limit as usize);
+        Ok(UsersPage { users, more })
     })
 }

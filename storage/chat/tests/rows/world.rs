@@ -10,6 +10,7 @@
 //! 1 adds 4            or `adds 4 admin`                                1 removes 4
 //! x.1 opens 3         makes the direct channel x                       x.1 makes 2+3    or `makes 2+3 key K`
 //! l.1 founds 2+3      makes the large channel l; `founds 2+3 all`, where new members may read all of its past
+//! A.1 starts feed     makes A the feed of 1              A.1 posts a for friends    or `for public`, and `to 2+3`
 //! 1 edits e of 2      message 2 gets the text "e", the operation the id "e"; `of 2 at 1`, at revision 1, not 0
 //! 1 deletes e of 2    message 2, under the id "e"
 //! 1 puts e=👍 on 2     and `1 takes f=👍 off 2`
@@ -34,8 +35,8 @@ use schema::op::{ChannelKind, CreateOp, EditOp, PastAccess, ReactOp, SendOp};
 use schema::record::{NodeRecord, UserRecord};
 use schema::view::Partition;
 use schema::{
-    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, Member, MessageKind, OpReply, Owner,
-    Position, Refusal, Ruling, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
+    Audience, ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, Member, MessageKind,
+    OpReply, Owner, Position, Refusal, Ruling, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
 };
 
 /// When every script begins.
@@ -396,6 +397,8 @@ pub(crate) fn parse(text: &str) -> (ChannelId, ChannelOp) {
     let rest: Vec<&str> = words.collect();
     let op = match (verb, rest.as_slice()) {
         ("sends", rest) => send(by, object, rest),
+        ("starts", []) if object == "feed" => create(ChannelKind::Feed, by, Vec::new(), None),
+        ("posts", ["for", audience, rest @ ..]) => post(by, object, audience, rest),
         ("marks", []) => ChannelOp::Mark { user: by, read_seq: Seq(object.parse().expect("a seq")) },
         ("adds", []) => ChannelOp::AddMember { by, user: user(object), role: Role::Member },
         ("adds", ["admin"]) => ChannelOp::AddMember { by, user: user(object), role: Role::Admin },
@@ -484,6 +487,12 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
         ruling: judged,
         audience: None,
     })
+}
+
+fn post(from: UserId, object: &str, audience: &str, rest: &[&str]) -> ChannelOp {
+    let ChannelOp::Send(mut op) = send(from, object, rest) else { unreachable!("it is one") };
+    op.audience = Some(if audience == "public" { Audience::Public } else { Audience::Friends });
+    ChannelOp::Send(op)
 }
 
 /// What applications said: `no`, `as TEXT`, or `unasked`.

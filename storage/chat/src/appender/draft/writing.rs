@@ -164,11 +164,12 @@ impl Draft<'_> {
         body: EventRecordBody,
         message: Option<Arc<Message>>,
     ) {
-        let members = self.drafted_members(channel);
-        if members.author.is_some() {
+        if self.drafted(channel).0 == ChannelKind::Feed {
             // Timelines tell of it, behind the append.
-            self.hook(channel, &body);
-        } else if members.large {
+            return self.hook(channel, &body);
+        }
+        let members = self.drafted_members(channel);
+        if members.large {
             self.hook(channel, &body);
             self.feeds.entry(channel).or_default().push(content(&body, message.as_ref()));
         } else {
