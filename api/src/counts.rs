@@ -23,6 +23,8 @@ bounds! {
     LoginName = "login_name",
     /// Requests of a user (429).
     User = "user",
+    /// Posts of a user (429).
+    Posts = "posts",
     /// Bytes of a body (413).
     Body = "body_bytes",
     /// Bytes of all bodies together (503).

@@ -19,6 +19,7 @@
 //! links      links in notifications            following  answers that stay open and grow
 //! tls        the listener's certificate          http2      bounds of connections with many requests at once
 //! templates  an engine of templates, as it is asked  webhooks  their ids, and how they are shown
+//! post_id    ids of posts                         posting    how much one user may post
 //! ```
 
 mod apps;
@@ -39,6 +40,8 @@ mod nodes;
 mod origin;
 mod page;
 mod password;
+mod post_id;
+mod posting;
 mod problem;
 mod proxy;
 mod queues;

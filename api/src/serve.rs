@@ -23,6 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kv::Engine;
 use schema::ErrorCode;
+use timeline::Reader;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -80,7 +81,7 @@ impl Running {
 
 /// Serves clients on a thread of its own, named `api`, until it is stopped.
 ///
-/// Reads go to `engine` on that thread; what changes channels goes through `shards`.
+/// Reads go to `engine` on that thread, those of news feeds to `feeds`; what changes channels goes through `shards`.
 ///
 /// # Errors
 /// If the socket, a thread, the password cost or the WebSocket's address is not usable.
@@ -89,6 +90,7 @@ pub fn serve<E: Engine, S: Shards>(
     listener: TcpListener,
     engine: E,
     shards: S,
+    feeds: Arc<Reader<E>>,
     tokens: Tokens,
     node: Arc<dyn Node>,
 ) -> io::Result<Running> {
@@ -101,7 +103,7 @@ pub fn serve<E: Engine, S: Shards>(
     let passwords = Passwords::start(config.password_cost)?;
     let document = routes::openapi::render(config.dev_users.is_some());
     let (trusted, tls) = (config.trusted_proxies.clone().into(), config.tls.clone());
-    let api = Api::new(config, engine, shards, tokens, Arc::clone(&node), passwords, document);
+    let api = Api::new(config, (engine, shards, feeds), tokens, Arc::clone(&node), passwords, document);
     let requests = Arc::new(Semaphore::new(limits.connections_max));
     let serving = Serving { router: routes::public(api), trusted, tls, requests, limits, node };
     start("api", listener, serving, limits.connections_max)

@@ -9,6 +9,7 @@ use kv::Engine;
 use pace::Rate;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, UnixMs, UserId};
+use timeline::Reader;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
@@ -19,6 +20,7 @@ use crate::issuers::Tokens;
 use crate::links::Links;
 use crate::origin::Origin;
 use crate::password::Passwords;
+use crate::posting::Posting;
 use crate::problem::Problem;
 use crate::rate::Rates;
 use crate::shards::Shards;
@@ -81,6 +83,8 @@ pub(crate) struct Inner<E, S> {
     pub(crate) names: Rates,
     pub(crate) users: Rates,
     pub(crate) codes: Rates,
+    pub(crate) posting: Posting,
+    pub(crate) feeds: Arc<Reader<E>>,
     pub(crate) bodies_kib: Semaphore,
     /// Of one place: whose work takes tenths of a second does it on one core at most.
     work: Arc<Semaphore>,
@@ -95,8 +99,7 @@ pub(crate) struct Inner<E, S> {
 impl<E: Engine, S: Shards> Api<E, S> {
     pub(crate) fn new(
         config: Config,
-        engine: E,
-        shards: S,
+        (engine, shards, feeds): (E, S, Arc<Reader<E>>),
         tokens: Tokens,
         node: Arc<dyn Node>,
         passwords: Passwords,
@@ -117,6 +120,8 @@ impl<E: Engine, S: Shards> Api<E, S> {
             names: Rates::new(NAME_RATE),
             users: Rates::new(USER_RATE),
             codes: Rates::new(CODE_RATE),
+            posting: Posting::default(),
+            feeds,
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
             work: Arc::new(Semaphore::new(1)),

@@ -60,6 +60,18 @@ pub const TITLE_CHARS_MAX: u32 = 128;
 /// Mentions in one message.
 pub const MENTIONS_MAX: u32 = 50;
 
+/// Characters of a post or of a reply to one.
+pub const POST_CHARS_MAX: u32 = 5_000;
+/// Posts of one user at once; then one each 6 s.
+pub const POSTS_PER_MINUTE: u32 = 10;
+/// Posts of one user in a day.
+pub const POSTS_PER_DAY: u32 = 100;
+/// Friends and followers of an author from which on its posts are written to no feed, unless the operator says otherwise:
+/// readers merge them when they read. As many as a user has friends at most, so that only who is followed is concerned.
+pub const READ_FANOUT_FROM: u32 = 5_000;
+/// Days without a read of its feed after which a user gets no rows, unless the operator says otherwise.
+pub const DORMANT_DAYS: u32 = 14;
+
 /// Different emojis on one message.
 pub const EMOJIS_OF_MESSAGE_MAX: u32 = 32;
 /// How often a session may say that its user is writing in one channel.

@@ -11,6 +11,8 @@ mod contacts;
 mod dev;
 mod devices;
 mod events;
+mod feed;
+mod follows;
 mod hooks;
 mod internal;
 mod links;
@@ -21,6 +23,7 @@ mod notifications;
 pub(crate) mod openapi;
 mod paging;
 mod people;
+mod posts;
 mod reports;
 mod revisions;
 mod search;
@@ -79,6 +82,9 @@ macro_rules! with_operations {
             templates::put templates::list templates::one templates::delete templates::preview
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block
+            feed::publish feed::mine feed::of_user
+            posts::one posts::edit posts::delete posts::like posts::unlike posts::likes posts::replies posts::reply
+            follows::follow follows::unfollow
             channels::list channels::create channels::one channels::change channels::mark
             members::list members::put members::change members::delete
             messages::history messages::send

@@ -20,9 +20,9 @@ use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, ResponseBuilder
 use utoipa::{Modify, OpenApi, Path as _};
 
 use super::{
-    addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events,
-    hooks, members, mentions, messages, notifications, people, reports, revisions, search, servers, settings,
-    templates, users, with_operations,
+    addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events, feed,
+    follows, hooks, members, mentions, messages, notifications, people, posts, reports, revisions, search, servers,
+    settings, templates, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

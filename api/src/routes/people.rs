@@ -99,6 +99,7 @@ pub(crate) async fn put_friend<E: Engine, S: Shards>(
     api.charge(user, COST)?;
     api.takes_writes()?;
     let friend = people::put_friend(&api.engine, user, other, api.wall()).await?;
+    api.feeds.related(user, other);
     match friend.state {
         FriendState::Accepted => api.shards.visibility(user, other, false),
         FriendState::Requested | FriendState::Asked => {}
@@ -115,7 +116,9 @@ pub(crate) async fn delete_friend<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(other): UrlPath<UserId>,
 ) -> Result<StatusCode, Problem> {
-    if people::remove_friend(&api.engine, user, other).await? {
+    let was_there = people::remove_friend(&api.engine, user, other).await?;
+    api.feeds.related(user, other);
+    if was_there {
         api.shards.visibility(user, other, true);
     }
     Ok(StatusCode::NO_CONTENT)
@@ -166,6 +169,13 @@ pub(crate) async fn delete_block<E: Engine, S: Shards>(
 
 /// Blocks a user, or does so no longer, by whichever of the two ways is theirs. Whether anything changed.
 async fn block<E: Engine, S: Shards>(api: &Api<E, S>, by: UserId, user: UserId, on: bool) -> Result<bool, Problem> {
+    let changed = put_on(api, by, user, on).await;
+    // Whatever came of it: an outcome that is not known may have changed something.
+    api.feeds.related(by, user);
+    changed
+}
+
+async fn put_on<E: Engine, S: Shards>(api: &Api<E, S>, by: UserId, user: UserId, on: bool) -> Result<bool, Problem> {
     match people::block(&api.engine, by, user, on, api.wall()).await? {
         BlockOutcome::Done { changed } => {
             if changed {

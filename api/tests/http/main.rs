@@ -8,6 +8,7 @@ mod client;
 mod contacts;
 mod devices;
 mod events;
+mod feed;
 mod hooks;
 mod large;
 mod links;

@@ -51,6 +51,13 @@ impl<E: Engine> OneShard<E> {
     }
 }
 
+impl<E> OneShard<E> {
+    /// The view that it goes by.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+}
+
 impl<E: Engine> Shards for OneShard<E> {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
         if self.stuck.load(std::sync::atomic::Ordering::Relaxed) {

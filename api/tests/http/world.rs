@@ -16,7 +16,8 @@ use api::{
     Preview, Queues, Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
 };
 use chat::keys;
-use chat::notices::Target;
+use chat::notices::{Target, Worker};
+use chat::timelines::{self, Active};
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use kv::{Begin, Engine, Transaction};
 use notify::template::{self, Rendered};
@@ -24,8 +25,9 @@ use schema::mesh::Kicked;
 use schema::op::ReactOp;
 use schema::record::{DeliveryRecord, DeliveryState};
 use schema::template::{Parameter, Template, Variant};
-use schema::{ChannelOp, ClientMsgId, Medium, NoticeId, Seq, UnixMs, UserId};
+use schema::{ChannelOp, ClientMsgId, Incarnation, Medium, NoticeId, Seq, UnixMs, UserId};
 use serde_json::{Map, Value};
+use timeline::Reader;
 
 use crate::client::{Answer, Client};
 use crate::shards::OneShard;
@@ -34,6 +36,11 @@ pub(crate) const START: UnixMs = UnixMs(1_800_000_000_000);
 pub(crate) const KEY: [u8; 32] = [7; 32];
 /// The cheapest that argon2id has.
 const COST: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+
+/// Feeds whose bounds a test reaches: of more than four readers an author's posts are merged by who reads.
+fn feed_limits() -> timelines::Limits {
+    timelines::Limits { step_readers: 2, read_fanout_from: 4, ..timelines::Limits::default() }
+}
 
 /// What the test lets the node say.
 pub(crate) struct TestNode {
@@ -179,6 +186,7 @@ pub(crate) struct World {
     pub(crate) backlog: Arc<AtomicU64>,
     pub(crate) shard: OneShard<MemoryEngine>,
     pub(crate) engine: MemoryEngine,
+    pub(crate) feeds: Arc<Reader<MemoryEngine>>,
     pub(crate) running: Option<Running>,
     /// Ends when it is dropped.
     _probing: Running,
@@ -278,11 +286,13 @@ impl World {
         let key = TokenKey::new(&KEY);
         let node_ = Arc::<TestNode>::clone(&node);
         let probing = api::serve_internal(probes, options.limits, Arc::<TestNode>::clone(&node)).expect("served");
+        let feeds = Arc::new(Reader::new(engine.clone(), feed_limits(), 1 << 20, Arc::default()));
         let running = api::serve(
             config,
             clients,
             engine.clone(),
             shard.clone(),
+            Arc::clone(&feeds),
             options.tokens.unwrap_or_else(|| Tokens::own(key.clone())),
             node_,
         )
@@ -299,6 +309,7 @@ impl World {
             backlog,
             shard,
             engine,
+            feeds,
             running: Some(running),
             _probing: probing,
             key,
@@ -335,6 +346,24 @@ impl World {
         };
         let channel = self.value(channel).parse().expect("an id");
         block_on(self.shard.apply(channel, ChannelOp::React(op))).expect("a member reacts");
+    }
+
+    /// Brings every post to its readers, as the fan-out of a node does. Whom it told, each once for each post.
+    pub(crate) fn fan_out(&self) -> Vec<UserId> {
+        let worker = Worker::of(self.shard.view(), Incarnation(1)).expect("it is in the view");
+        let (mut told, active) = (Vec::new(), Active::default());
+        loop {
+            let due = block_on(timelines::due(&self.engine, &worker, None, 100)).expect("read");
+            if due.is_empty() {
+                return told;
+            }
+            for channel in due {
+                let bounds = (&feed_limits(), self.wall());
+                let fanned = block_on(timelines::fan(&self.engine, &worker, channel, &active, bounds)).expect("a step");
+                self.feeds.grew(&fanned.readers);
+                told.extend(fanned.readers);
+            }
+        }
     }
 
     /// The wall clock.

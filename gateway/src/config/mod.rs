@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use anyhow::{bail, ensure};
 use clap::builder::Str;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _};
-use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX, PING_MS};
+use schema::limits::{DORMANT_DAYS, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX, PING_MS, READ_FANOUT_FROM};
 
 use layers::Setting;
 pub(crate) use values::{LogFormat, Role, Secret, StoreEngine, TokensOf};
@@ -164,6 +164,24 @@ pub(crate) struct Config {
     #[arg(id = "limits.ping_seconds", value_name = "N")]
     #[arg(default_value_t = PING_SECONDS, value_parser = whole::<u32>(5, 600))]
     pub(crate) ping_seconds: u32,
+
+    /// Friends and followers of an author from which on its posts are written to no feed: readers merge them when they
+    /// read
+    #[arg(id = "feed.read_fanout_from", value_name = "N")]
+    #[arg(default_value_t = READ_FANOUT_FROM, value_parser = whole::<u32>(1, u32::MAX.into()))]
+    pub(crate) read_fanout_from: u32,
+    /// Days after which a user who does not read its feed gets no rows any more; it is made again when the user is back
+    #[arg(id = "feed.dormant_days", value_name = "N")]
+    #[arg(default_value_t = DORMANT_DAYS, value_parser = whole::<u32>(1, 365))]
+    pub(crate) dormant_days: u32,
+    /// Rows of feeds that this node writes in a second at most
+    #[arg(id = "feed.rows_per_second", value_name = "N")]
+    #[arg(default_value_t = timeline::ROWS_PER_S, value_parser = whole::<u32>(100, 10_000_000))]
+    pub(crate) feed_rows_per_s: u32,
+    /// Bytes of memory that this node's caches of feeds may take
+    #[arg(id = "feed.cache_bytes", value_name = "N")]
+    #[arg(default_value_t = timeline::CACHE_BYTES, value_parser = whole::<u64>(1 << 20, 1 << 40))]
+    pub(crate) feed_cache_bytes: u64,
 
     /// The key that signs access tokens: 64 hexadecimal digits, as `openssl rand -hex 32` prints
     #[arg(id = "auth.key", value_name = "HEX", value_parser = secret, hide_env_values = true)]

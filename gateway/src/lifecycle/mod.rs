@@ -11,10 +11,11 @@
 //!
 //! [`bootstrap`] is what comes before the store, [`identity`] who the node is to others, [`phase`] where a node is on this way, [`housekeeping`] what it does
 //! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`neighbours`] to which
-//! it keeps links, [`notifying`] how its users who are away are told, [`shutdown`] what ends it, [`departure`] how it goes.
+//! it keeps links, [`notifying`] how its users who are away are told, [`feeding`] its news feeds, [`shutdown`] what ends it, [`departure`] how it goes.
 
 mod bootstrap;
 mod departure;
+mod feeding;
 mod heartbeat;
 mod housekeeping;
 mod identity;
@@ -48,6 +49,7 @@ use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, So
 use bootstrap::Bootstrap;
 pub(crate) use bootstrap::{api_tls, links_fingerprint};
 use departure::Departure;
+use feeding::Feeds;
 use heartbeat::Heartbeat;
 use host::membership::News;
 use housekeeping::Housekeeping;
@@ -315,16 +317,18 @@ impl Node<'_> {
             (_, _) => None,
         };
         let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes, before);
+        let feeds = Feeds::new(config, store, state);
         let serve = |listener| {
-            let node = Arc::clone(state) as Arc<dyn api::Node>;
-            api::serve(api_config, listener, store.clone(), node_shards.clone(), tokens.clone(), node)
+            let (node, reader) = (Arc::clone(state) as Arc<dyn api::Node>, Arc::clone(&feeds.reader));
+            api::serve(api_config, listener, store.clone(), node_shards.clone(), reader, tokens.clone(), node)
         };
         let clients = listener.map(serve).transpose();
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
         let served = served.and_then(|clients| {
-            let workers = notifying::start(config, store, incarnation, tokens.key(), &media, &commander, state)?;
-            Ok((clients, workers))
+            let notices = notifying::start(config, store, incarnation, tokens.key(), &media, &commander, state)?;
+            let fan_out = feeds.start(config, store, incarnation, &commander, (&node_shards, state))?;
+            Ok((clients, Workers { notices, fan_out }))
         });
         let mut housekeeping =
             Housekeeping::new(config, store.clone(), incarnation, state, &commander, background, health);
@@ -341,7 +345,7 @@ impl Node<'_> {
         let mut departure = Departure { shutdown: &mut self.shutdown, state, commander: &commander, housekeep };
         let served = served.map(|(clients, workers, halt)| {
             // What they have begun ends while clients are sent away; others take the rest up.
-            workers.iter().for_each(notify::worker::Running::stop);
+            workers.stop();
             let halt = match (halt, &cluster) {
                 (Halt::End(end @ (End::Asked(_) | End::Clock(_))), Some((heartbeat, _))) => {
                     Halt::End(departure.hand_over(heartbeat, incarnation).unwrap_or(end))
@@ -363,9 +367,30 @@ impl Node<'_> {
         }
         drop(peering);
         let (clients, workers, halt) = served?;
-        workers.into_iter().for_each(notify::worker::Running::join);
+        workers.join();
         clients.into_iter().for_each(api::Running::join);
         Err(halt)
+    }
+}
+
+/// What works for this node's partitions beside the shards.
+struct Workers {
+    notices: Option<notify::worker::Running>,
+    fan_out: Option<timeline::Running>,
+}
+
+impl Workers {
+    /// Takes nothing up any more. Does not wait.
+    fn stop(&self) {
+        self.notices.iter().for_each(notify::worker::Running::stop);
+        self.fan_out.iter().for_each(timeline::Running::stop);
+    }
+
+    /// Stops, and waits until what is under way has ended.
+    fn join(self) {
+        self.stop();
+        self.notices.into_iter().for_each(notify::worker::Running::join);
+        self.fan_out.into_iter().for_each(timeline::Running::join);
     }
 }
 

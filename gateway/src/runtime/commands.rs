@@ -58,6 +58,24 @@ impl NodeShards {
     }
 }
 
+impl NodeShards {
+    /// Tells the homes of users that so many posts came into each one's news feed. A hint: a shard with too much to do
+    /// is not told.
+    pub(crate) fn feeds_grew(&self, users: Vec<UserId>, count: u32) {
+        let Some(view) = self.commander.view() else { return };
+        let Some(&first) = users.first() else { return };
+        // Any shard of this node passes it on to the homes of all.
+        let shard = u16::try_from(first.0 % self.mailboxes.len() as u64).expect("below a number of shards");
+        let here = Owner { incarnation: self.me, shard: ShardIndex(shard) };
+        // It is of no channel.
+        let event = LiveEvent { channel: ChannelId(0), users, body: LiveBody::FeedHead { count } };
+        let frame = MeshFrame { from: here, to: here, epoch: view.epoch, body: MeshBody::Live { events: vec![event] } };
+        if self.push(first.0, Some(here), Mail::Mesh(frame)).is_err() {
+            tracing::debug!(count, "a shard with too much to do was not told that feeds have grown");
+        }
+    }
+}
+
 impl api::Shards for NodeShards {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
         let home = self.commander.view().map(|view| view.home_of_channel(channel));

@@ -132,6 +132,7 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     api.takes_writes()?;
     match accounts::put(&api.engine, subject, &change, entropy()?, api.wall()).await? {
         Put::Done { user, record, created } => {
+            api.feeds.account_changed(user);
             let status = if created { StatusCode::CREATED } else { StatusCode::OK };
             Ok((status, Json(ServerUser::new(user, *record))))
         }
@@ -210,7 +211,9 @@ async fn erase<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Result<bo
     for left in each(groups, leave).await {
         left?;
     }
-    Ok(erasure::erase(&api.engine, user).await?)
+    let erased = erasure::erase(&api.engine, user).await?;
+    api.feeds.account_changed(user);
+    Ok(erased)
 }
 
 #[utoipa::path(

@@ -13,6 +13,7 @@ mod notify;
 mod process;
 mod shard;
 mod text;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,6 +55,8 @@ pub(crate) struct Metrics {
     /// Nothing on a node that sends no notifications.
     notify: OnceLock<Arc<::notify::Counts>>,
     /// Nothing until the node serves.
+    timeline: OnceLock<Arc<::timeline::Counts>>,
+    /// Nothing until the node serves.
     before: OnceLock<Arc<::notify::before::Counts>>,
     /// Nothing until the node serves.
     issuers: OnceLock<api::Tokens>,
@@ -73,6 +76,7 @@ impl Metrics {
             nodes: NodeFigures::default(),
             strangers: Arc::default(),
             notify: OnceLock::new(),
+            timeline: OnceLock::new(),
             before: OnceLock::new(),
             issuers: OnceLock::new(),
             data_dir: data_dir.to_owned(),
@@ -95,6 +99,12 @@ impl Metrics {
     pub(crate) fn show_before(&self, counts: Arc<::notify::before::Counts>) {
         // A node asks by one thread for all its life.
         let _ = self.before.set(counts);
+    }
+
+    /// From now on what is counted of news feeds is shown too. The first call decides.
+    pub(crate) fn show_timeline(&self, counts: Arc<::timeline::Counts>) {
+        // A node has one reader and one fan-out for all its life.
+        let _ = self.timeline.set(counts);
     }
 
     /// From now on what is counted of notifications is shown too. The first call decides.
@@ -185,6 +195,7 @@ impl Metrics {
             Value::CounterBy("reason", self.strangers.counts().map(|(of, count)| (of.to_owned(), count)).collect()),
         ));
         families.extend(self.notify.get().map(|counts| notify::families(counts)).into_iter().flatten());
+        families.extend(self.timeline.get().map(|counts| timeline::families(counts)).into_iter().flatten());
         families.extend(self.before.get().map(|counts| before::family(counts)));
         families.extend(self.issuers.get().map(issuers::families).into_iter().flatten());
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());

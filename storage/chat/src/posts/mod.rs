@@ -8,11 +8,12 @@
 //! ```text
 //! log        an author's posts, the newest first     relation   what an author is to a reader
 //! shown      posts, replies and likes as shown       counters   how many of something there are
-//! ties       what ends when two users part
+//! ties       what ends when two users part           marks      counts and a reader's likes of many posts
 //! ```
 
 pub(crate) mod counters;
 mod log;
+mod marks;
 mod relation;
 mod shown;
 pub(crate) mod ties;
@@ -20,6 +21,7 @@ pub(crate) mod ties;
 pub use counters::{Counts, counts};
 pub use log::{Entry, PostsPage, feed_of, feeds_of, posts_of};
 pub(crate) use log::{behind, channels as channels_within, entries};
+pub use marks::{has_reacted, tallies};
 pub(crate) use relation::within as relations_within;
 pub use relation::{Relation, relations};
 pub(crate) use shown::read_shown;
