@@ -31,6 +31,12 @@ impl NoticeId {
         Self(uuid::of(8, sent_ms, hash(&[user.0, channel.0, seq.0])))
     }
 
+    /// The notice of what others do with a user's post, by the number of what they do and the end of the window in which they do it.
+    #[must_use]
+    pub fn of_post(user: UserId, channel: ChannelId, seq: Seq, act: u8, due: UnixMs) -> Self {
+        Self(uuid::of(8, due, hash(&[user.0, channel.0, seq.0, u64::from(act)])))
+    }
+
     /// The notice that a recurring one is at one of its times.
     #[must_use]
     pub fn at(self, due: UnixMs) -> Self {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::http::StatusCode;
+use chat::notices::posts::Act;
 use chat::notices::settings::{self, MESSAGES, OTHERS, bit};
 use kv::Engine;
 use schema::limits::SETTINGS_CATEGORIES_MAX;
@@ -90,10 +91,12 @@ pub(crate) struct Shown {
 )]
 pub(crate) async fn get<E: Engine, S: Shards>(Caller { api, user, .. }: Caller<E, S>) -> Answer<Shown> {
     let record = settings::get(&api.engine, user).await?;
-    let messages = Category { name: MESSAGES.to_owned(), title: String::new(), critical: false };
     let mut known = api.config.media.categories();
-    if known.iter().all(|category| category.name != MESSAGES) {
-        known.insert(0, messages);
+    // This server's own are known whether they are declared or not.
+    for own in Act::ALL.into_iter().rev().map(Act::category).chain([MESSAGES]) {
+        if known.iter().all(|category| category.name != own) {
+            known.insert(0, Category { name: own.to_owned(), title: String::new(), critical: false });
+        }
     }
     let changed_ms = (record.changed_ms > UnixMs(0)).then_some(record.changed_ms);
     let Settings { language, quiet_hours, categories, .. } = Settings::of(record);

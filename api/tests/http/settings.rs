@@ -21,7 +21,7 @@ fn world() -> World {
 fn settings_are_as_they_were_put_and_may_be_put_back() {
     let mut world = world();
     world.check(&format!(
-        r#"{GET} => 200 {{"categories":{{}},"known":[{{"name":"messages","critical":false}},{{"name":"alarm","title":"Alarms","critical":true}}]}}"#
+        r#"{GET} => 200 {{"categories":{{}},"known":[{{"name":"messages","critical":false}},{{"name":"like","critical":false}},{{"name":"reply","critical":false}},{{"name":"mention","critical":false}},{{"name":"alarm","title":"Alarms","critical":true}}]}}"#
     ));
     let settings = r#""language":"de","quiet_hours":{"from":"22:00","to":"07:00","zone":"Europe/Berlin"},"categories":{"*":{"sms":false},"messages":{"mail":true,"apns":false}}"#;
     world.check(&format!("{PUT} {{{settings}}} => 204"));

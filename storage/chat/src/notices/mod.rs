@@ -14,7 +14,7 @@
 //! settings   what a user wants              reach    the contacts that something goes to
 //! codes      who reads at an address        cache    what was read lately
 //! events     what became of applications' notices, in order
-//! templates  words of applications, in versions
+//! templates  words of applications, in versions                        posts    likes, replies and mentions, digested
 //! ```
 
 pub mod accept;
@@ -27,6 +27,7 @@ mod instance;
 pub mod jobs;
 mod links;
 mod plan;
+pub mod posts;
 mod reach;
 mod say;
 mod scan;
