@@ -58,6 +58,10 @@ counts! {
         told,
         /// Calls of webhooks.
         calls,
+        /// Steps in which posts were fanned out.
+        fan_steps,
+        /// Rows of timelines that they wrote.
+        timeline_rows,
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Whether applications have webhooks; by default they have in one of three seeds.
     #[arg(long, value_name = "BOOL")]
     hooks: Option<bool>,
+    /// Whether users post and read their feeds; by default they do in one of four seeds.
+    #[arg(long, value_name = "BOOL")]
+    posts: Option<bool>,
     /// Plants a bug, which the checkers should catch.
     #[arg(long, value_name = "NAME", value_enum)]
     broken: Option<Broken>,
@@ -81,6 +84,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             chained: args.chained,
             notices: args.notices,
             hooks: args.hooks,
+            posts: args.posts,
             broken: args.broken,
             trace: args.seeds.trace,
         };

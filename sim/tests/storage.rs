@@ -59,6 +59,9 @@ fn broken_variants_are_caught() {
     check(Broken::ToldUnwritten, 1..=20, &["I9"]);
     check(Broken::LaneMovesBeforeItIsTaken, 1..=40, &["I14"]);
     check(Broken::LaneRestsUnread, 1..=40, &["I14"]);
+    check(Broken::FanOutLost, 1..=20, &["I15"]);
+    check(Broken::FanOutTwice, 1..=20, &["I15"]);
+    check(Broken::FeedRestsUnread, 1..=200, &["I15"]);
 }
 
 /// What the program prints, and whether it ended well.

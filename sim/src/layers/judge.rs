@@ -16,6 +16,7 @@ use crate::outcome::{Violation, violated};
 
 use super::hooks;
 use super::notices;
+use super::posts;
 use super::world::World;
 
 /// A row of arrivals.
@@ -32,7 +33,8 @@ pub(super) fn all(world: &World) -> Check {
     nothing_after_the_end(world, &left)?;
     arrived(world, &log, &left)?;
     notices::check(world, &engine, &log)?;
-    hooks::check(world, &log)
+    hooks::check(world, &log)?;
+    posts::check(world, &engine)
 }
 
 /// Rows of arrivals that no home has cleared.

@@ -12,7 +12,8 @@
 //! views      which there were, and proposals     homes           what arrives, sessions served, adoption
 //! device     clients                             story           what befalls the lives
 //! notices    who is told of what (I9)            judge           what must hold (I2 to I7, I10)
-//! hooks      what webhooks are told (I14)        run             the phases
+//! hooks      what webhooks are told (I14)        posts           what is in feeds (I15)
+//! run        the phases
 //! ```
 
 mod device;
@@ -22,6 +23,7 @@ mod judge;
 mod life;
 mod notices;
 pub mod options;
+mod posts;
 mod run;
 mod story;
 mod tasks;

@@ -18,6 +18,8 @@ pub struct Options {
     pub notices: Option<bool>,
     /// Whether applications have webhooks. By default they have in one of three seeds, and where a bug of webhooks is planted.
     pub hooks: Option<bool>,
+    /// Whether users post and read their feeds. By default they do in one of four seeds, and where a bug of feeds is planted.
+    pub posts: Option<bool>,
     /// A bug to be caught.
     pub broken: Option<Broken>,
     /// Whether every line of the trace is printed as it happens.
@@ -28,7 +30,7 @@ impl Options {
     /// A run of `seed` as it should be.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, chained: None, notices: None, hooks: None, broken: None, trace: false }
+        Self { seed, chained: None, notices: None, hooks: None, posts: None, broken: None, trace: false }
     }
 
     /// Whether appends read at the version of their shard's last commit.
@@ -50,6 +52,12 @@ impl Options {
         self.hooks.unwrap_or_else(by_seed)
     }
 
+    /// Whether users post and read their feeds.
+    #[must_use]
+    pub fn has_posts(&self) -> bool {
+        self.posts.unwrap_or_else(|| self.broken.map_or(self.seed % 4 == 1, Broken::is_of_posts))
+    }
+
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
@@ -57,7 +65,8 @@ impl Options {
         let chained = self.chained.map(|chained| format!(" --chained {chained}")).unwrap_or_default();
         let notices = self.notices.map(|notices| format!(" --notices {notices}")).unwrap_or_default();
         let hooks = self.hooks.map(|hooks| format!(" --hooks {hooks}")).unwrap_or_default();
-        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}{notices}{hooks}", self.seed)
+        let posts = self.posts.map(|posts| format!(" --posts {posts}")).unwrap_or_default();
+        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}{notices}{hooks}{posts}", self.seed)
     }
 }
 
@@ -116,6 +125,12 @@ pub enum Broken {
     LaneMovesBeforeItIsTaken,
     /// A lane of a webhook is let rest whatever is appended meanwhile.
     LaneRestsUnread,
+    /// Posts of a step are noted as fanned out, and some have no rows.
+    FanOutLost,
+    /// Posts come into timelines at two places.
+    FanOutTwice,
+    /// A feed is not due any more whatever is posted meanwhile.
+    FeedRestsUnread,
 }
 
 impl Broken {
@@ -128,6 +143,11 @@ impl Broken {
     /// Whether it is one of webhooks.
     pub(super) fn is_of_hooks(self) -> bool {
         matches!(self, Self::LaneMovesBeforeItIsTaken | Self::LaneRestsUnread)
+    }
+
+    /// Whether it is one of feeds.
+    pub(super) fn is_of_posts(self) -> bool {
+        matches!(self, Self::FanOutLost | Self::FanOutTwice | Self::FeedRestsUnread)
     }
 
     /// What the engine lies about, if that has the effect.
@@ -150,7 +170,9 @@ impl Broken {
             Self::WorkersUnfenced => Some(Lie::NoFenceOfWorkers),
             Self::ItemsWithoutJobs => Some(Lie::ItemsWithoutJobs),
             Self::ToldUnwritten => Some(Lie::ToldUnwritten),
-            Self::LaneRestsUnread => Some(Lie::MarkersReadLoosely),
+            Self::LaneRestsUnread | Self::FeedRestsUnread => Some(Lie::MarkersReadLoosely),
+            Self::FanOutLost => Some(Lie::TimelineRowsLost),
+            Self::FanOutTwice => Some(Lie::TimelineRowsTwice),
             Self::SeveralInFlight
             | Self::EndedBeforeItIsSent
             | Self::LaneMovesBeforeItIsTaken

@@ -13,6 +13,7 @@ use super::hooks;
 use super::judge;
 use super::notices;
 use super::options::Options;
+use super::posts;
 use super::story::{befall, bury_the_dead, join, steal};
 use super::tasks::{Part, Stuck};
 use super::world::{Phase, World};
@@ -49,6 +50,7 @@ async fn main_task(world: Rc<World>) {
         join(&world, &mut rng).await;
     }
     begin_devices(&world);
+    posts::begin_people(&world);
     if world.notices.is_some() {
         world.tasks.spawn(Part::World, notices::live(Rc::clone(&world)));
     }
@@ -67,10 +69,11 @@ async fn main_task(world: Rc<World>) {
     bury_the_dead(&world, &mut rng).await;
     world.phase.set(Phase::Settling);
     let settled_ms = world.tasks.now_ms() + SETTLE_MS;
-    while world.busy_devices.get() > 0 {
+    let busy = || world.busy_devices.get() + world.posts.as_ref().map_or(0, |posts| posts.busy.get());
+    while busy() > 0 {
         if world.tasks.now_ms() > settled_ms {
-            let asking = world.busy_devices.get();
-            let finding = format!("{asking} devices have no answer {SETTLE_MS} ms after all healed");
+            let asking = busy();
+            let finding = format!("{asking} clients have no answer {SETTLE_MS} ms after all healed");
             world.facts.borrow_mut().complain("I13", finding);
             break;
         }
@@ -86,6 +89,7 @@ async fn main_task(world: Rc<World>) {
     }
     notices::finish(&world).await;
     hooks::finish(&world).await;
+    posts::finish(&world).await;
 }
 
 fn begin_devices(world: &Rc<World>) {

@@ -16,6 +16,7 @@ use super::hooks;
 use super::life::Life;
 use super::notices;
 use super::options::Hardship;
+use super::posts;
 use super::views;
 use super::world::World;
 
@@ -292,6 +293,9 @@ async fn begin(world: &Rc<World>, rng: &mut Rng) -> Rc<Life> {
     }
     if world.hooks.is_some() {
         hooks::begin(world, &life);
+    }
+    if world.posts.is_some() {
+        posts::begin(world, &life);
     }
     life
 }

@@ -25,6 +25,7 @@ use super::life::Life;
 use super::notices::start;
 use super::notices::state::Notices;
 use super::options::{Broken, Options, Plan};
+use super::posts::state::{self as posts, Posts};
 use super::tasks::Tasks;
 use super::views::Views;
 
@@ -62,6 +63,8 @@ pub(super) struct World {
     pub(super) notices: Option<Notices>,
     /// In some worlds applications have webhooks.
     pub(super) hooks: Option<Hooks>,
+    /// In some worlds users post.
+    pub(super) posts: Option<Posts>,
     pub(super) facts: RefCell<Facts>,
     pub(super) done: RefCell<Done>,
     pub(super) phase: Cell<Phase>,
@@ -94,10 +97,12 @@ impl World {
         let clock: Arc<ManualClock> = Arc::default();
         let notices = options.has_notices().then(|| start::begin(&store, &users, &rooms, &mut rng.part("notices")));
         let hooks = options.has_hooks().then(|| hooks::start(&store, &rooms, &mut rng.part("hooks")));
+        let posts = options.has_posts().then(|| posts::start(&store, &mut rng.part("posts")));
         let world = Self {
             options,
             notices,
             hooks,
+            posts,
             trace,
             tasks: Tasks::new(rng.part("tasks"), Arc::clone(&clock)),
             rng,

@@ -29,8 +29,13 @@ pub enum Lie {
     ItemsWithoutJobs,
     /// Up to where a user was told is not stored (I9).
     ToldUnwritten,
-    /// Markers of webhooks' lanes are read without conflicts, so that one is cleared that was written anew (I14).
+    /// Markers of webhooks' lanes and of feeds are read without conflicts, so that one is cleared that was written anew
+    /// (I14, I15).
     MarkersReadLoosely,
+    /// Rows of some posts in timelines are not there (I15).
+    TimelineRowsLost,
+    /// Each post is in timelines at a second place, a moment later (I15).
+    TimelineRowsTwice,
     /// A batch's fence is read in a transaction of its own, so that a takeover after that is missed (I7).
     FenceReadBefore,
     /// A batch finds in its fence the epoch that it expects, if the fence is of its node's life (I6).

@@ -1,6 +1,7 @@
 //! Transactions of an engine that lies.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -151,7 +152,7 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
         let read = match self.batch {
             _ if self.worker.is_some() && is_of("fence", key) => Ok(self.worker.map(|fence| fence.encode().into())),
             Some(batch) if is_of("fence", key) => self.read_fence(key, batch).await,
-            _ if self.lie == Some(Lie::MarkersReadLoosely) && is_of("hook due", key) => {
+            _ if self.lie == Some(Lie::MarkersReadLoosely) && (is_of("hook due", key) || is_of("fan due", key)) => {
                 self.inner.snapshot_get(key).await
             }
             _ => self.inner.get(&self.place(key)).await,
@@ -224,6 +225,11 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
             (Some(Lie::FenceOfMoversOnly), _) if is_of("view", key) => self.write_fences(value),
             (Some(Lie::ItemsWithoutJobs), _) if is_of("job", key) && is_first_of_message(key, value) => return,
             (Some(Lie::ToldUnwritten), _) if is_of("told", key) => return,
+            (Some(Lie::TimelineRowsLost), _) if is_of("timeline", key) && is_lost(key) => return,
+            (Some(Lie::TimelineRowsTwice), _) if is_of("timeline", key) => {
+                let (reader, Reverse(sent_ms), author, seq) = keys::timeline_fields(key).expect("a key of a timeline");
+                self.inner.set(&keys::timeline(reader, Reverse(sent_ms.plus_ms(1)), author, seq), value);
+            }
             (Some(Lie::BatchRowsClearedAtEveryView), _) if is_of("fence", key) => {
                 let batches = keys::batches(FenceRecord::decode(value).expect("a fence").incarnation);
                 self.inner.clear_range(&batches.begin, &batches.end);
@@ -297,6 +303,12 @@ fn is_first_of_message(key: &[u8], value: &[u8]) -> bool {
     let (_, _, due, ..) = keys::job_fields(key).expect("a key of a job");
     let JobRecord { origin, planned_ms, leased, .. } = JobRecord::decode(value).expect("a job");
     origin == NoticeId::default() && due == planned_ms && !leased
+}
+
+/// Whether the rows of a post in timelines are not there.
+fn is_lost(key: &[u8]) -> bool {
+    let (.., Reverse(seq)) = keys::timeline_fields(key).expect("a key of a timeline");
+    seq.0 % 3 == 1
 }
 
 /// An attempt of a batch ended: whether its next one finds its batch row and first replies.
