@@ -14,6 +14,7 @@ use schema::{
 use crate::rng::Rng;
 
 use super::super::life::Life;
+use super::super::tasks::Part;
 use super::super::world::{Phase, World};
 use super::state::{PostPlace, Posts};
 
@@ -30,7 +31,7 @@ pub(in super::super) fn begin(world: &Rc<World>) {
         let rng = world.rng.part(&format!("person {number}"));
         let person =
             Person { world: Rc::clone(world), user, rng, feed: None, asked: None, own: Vec::new(), seen: Vec::new() };
-        world.tasks.spawn(super::super::tasks::Part::World, person.run());
+        world.tasks.spawn(Part::World, person.run());
     }
 }
 

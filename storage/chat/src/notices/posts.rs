@@ -66,10 +66,9 @@ impl Digest<'_> {
         [(keys::notice(id), record.encode()), (keys::notice_due(due, self.user, id), packed::MARK.to_vec())]
     }
 
-    /// The row that cancels the notice, of what nobody does any more.
-    pub(crate) fn cancelled(&self, now: UnixMs) -> Written {
-        let (id, due) = self.window(now);
-        (keys::notice(id), NoticeRecord { cancelled_ms: Some(now), ..self.record(now, due) }.encode())
+    /// The key of what the notice says.
+    pub(crate) fn key(&self, now: UnixMs) -> Vec<u8> {
+        keys::notice(self.window(now).0)
     }
 
     /// The notice of the window that `now` is in, and the end of that window.

@@ -6,22 +6,33 @@
 use std::cmp::Reverse;
 
 use schema::op::SendOp;
-use schema::record::MessageRecord;
+use schema::record::{BodyRecord, MessageRecord, NoticeRecord, UserRecord};
 use schema::{Audience, ChannelId, ErrorCode, Seq, UnixMs, UserId};
 
 use super::message::message_at;
 use crate::appender::draft::{Draft, Step, refuse};
+use crate::notices::posts::{Act, Digest};
 use crate::posts::counters::Counter;
-use crate::{keys, packed};
+use crate::{keys, packed, unreadable};
 
 /// Rows that a post has beside a message's: its own, its feed's mark and its author's count. A reply has two.
 pub(super) const ROWS: usize = 3;
+
+/// Rows of a notice of what others do, and its bytes.
+pub(super) const NOTICE_ROWS: usize = 2;
+pub(super) const NOTICE_BYTES: usize = 1_024;
 
 /// What a message of a feed is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Post(Audience),
     ReplyTo(Seq),
+}
+
+impl Kind {
+    pub(super) fn is_reply(self) -> bool {
+        matches!(self, Self::ReplyTo(_))
+    }
 }
 
 /// What is sent to a feed, if its sender may.
@@ -121,4 +132,68 @@ pub(super) fn clear(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, before:
         }
         (None, None) => {}
     }
+}
+
+/// The name of who does something, if any of these users is to be told of it: not the one who does it, nor what an
+/// application does. As it was lately: nothing depends on it.
+pub(super) fn name_to_tell(draft: &mut Draft<'_>, by: UserId, users: &[UserId]) -> Step<Option<String>> {
+    if by.is_system() || users.iter().all(|&user| user == by) {
+        return Ok(None);
+    }
+    let key = keys::user(by);
+    let row = draft.get_loose(key.clone())?;
+    let account = row.and_then(|row| unreadable::skip(&key, UserRecord::decode(&row)));
+    Ok(account.map(|account| account.display_name))
+}
+
+/// Tells the author of a post of a reply to it, and those whom a post or a reply names of that.
+pub(super) fn tell_of_text(
+    draft: &mut Draft<'_>,
+    (channel, seq): (ChannelId, Seq),
+    (author, kind): (UserId, Kind),
+    op: &SendOp,
+    (by, text): (&str, &str),
+) {
+    let mention = op.mentions.iter().map(|&user| (user, Act::Mention));
+    let reply = match kind {
+        Kind::ReplyTo(_) if !op.mentions.contains(&author) => Some((author, Act::Reply)),
+        Kind::ReplyTo(_) | Kind::Post(_) => None,
+    };
+    let now = draft.wall();
+    for (user, act) in mention.chain(reply).filter(|&(user, _)| user != op.from) {
+        // Replies to one post within a moment are one notice, of the last.
+        let at = match (act, kind) {
+            (Act::Reply, Kind::ReplyTo(post)) => post,
+            _ => seq,
+        };
+        let digest = Digest { user, post: (channel, at), act, by, count: 1, text };
+        digest.rows(now).into_iter().for_each(|(key, value)| draft.set(key, value));
+    }
+}
+
+/// Tells who wrote a post or a reply that others like it.
+pub(super) fn tell_of_like(
+    draft: &mut Draft<'_>,
+    place: (ChannelId, Seq),
+    liked: &MessageRecord,
+    by: &str,
+    count: u32,
+) {
+    let text = match &liked.body {
+        BodyRecord::Inline(text) => text,
+        BodyRecord::Parts { .. } => "",
+    };
+    let digest = Digest { user: liked.from, post: place, act: Act::Like, by, count, text };
+    let now = draft.wall();
+    digest.rows(now).into_iter().for_each(|(key, value)| draft.set(key, value));
+}
+
+/// Takes back what who wrote a post was to be told of likes of which none is left, unless it was told by now.
+pub(super) fn untold_like(draft: &mut Draft<'_>, place: (ChannelId, Seq), liked: &MessageRecord) -> Step<()> {
+    let digest = Digest { user: liked.from, post: place, act: Act::Like, by: "", count: 1, text: "" };
+    let key = digest.key(draft.wall());
+    if let Some(notice) = draft.record(key.clone(), NoticeRecord::decode)? {
+        draft.set(key, NoticeRecord { cancelled_ms: Some(draft.wall()), ..notice }.encode());
+    }
+    Ok(())
 }

@@ -9,8 +9,8 @@ use schema::op::ReactOp;
 use schema::record::{EventRecordBody, RecordError, TalliesRecord};
 use schema::{ChannelId, Emoji, ErrorCode, OpReply};
 
-use super::Operation;
 use super::message::{reached_undeleted, tallies_of};
+use super::{Operation, post};
 use crate::appender::capacity::{Cost, EVENT_BYTES, EVENT_BYTES_MAX};
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -26,10 +26,11 @@ impl Operation for ReactOp {
         read.rows([keys::reaction(read.channel, self.seq, &self.emoji, self.by)]);
     }
 
-    /// Reaction, tallies, first reply; an event for each member, longer than others.
+    /// Reaction, tallies, first reply, a notice; an event for each member, longer than others.
     fn cost(&self, members: usize) -> Cost {
         let longer = (EVENT_BYTES_MAX - EVENT_BYTES).min(6 + self.emoji.as_str().len());
-        Cost::rows(3 + members).and_bytes(REACTION_BYTES + members * longer)
+        let rows = 3 + post::NOTICE_ROWS + members;
+        Cost::rows(rows).and_bytes(REACTION_BYTES + post::NOTICE_BYTES + members * longer)
     }
 
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
@@ -38,7 +39,7 @@ impl Operation for ReactOp {
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Reacted { count: first.count });
         }
-        reached_undeleted(draft, channel, self.by, self.seq)?;
+        let message = reached_undeleted(draft, channel, self.by, self.seq)?;
         let key = keys::reaction(channel, self.seq, &self.emoji, self.by);
         let (before, tallies) = (draft.get(key.clone()), tallies_of(draft, channel, self.seq));
         let (before, mut tallies) = (before?.is_some(), tallies?);
@@ -49,6 +50,13 @@ impl Operation for ReactOp {
         }
         let tallies_key = keys::tallies(channel, self.seq);
         let count = counted(&tallies_key, &mut tallies, &self.emoji, self.on)?;
+        let is_post = draft.author(channel)?.is_some();
+        let by = if is_post { post::name_to_tell(draft, self.by, &[message.from])? } else { None };
+        match (by, self.on) {
+            (Some(by), true) => post::tell_of_like(draft, (channel, self.seq), &message, &by, count),
+            (Some(_), false) if count == 0 => post::untold_like(draft, (channel, self.seq), &message)?,
+            (Some(_), false) | (None, _) => {}
+        }
 
         if self.on {
             draft.set(key, packed::MARK);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use schema::limits::MENTIONS_MAX;
 use schema::op::SendOp;
 use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, TalliesRecord};
-use schema::{Audience, ChannelId, ErrorCode, MessageKind, OpReply, Seq};
+use schema::{Audience, ChannelId, ErrorCode, MessageKind, OpReply, Seq, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Operation;
@@ -32,9 +32,12 @@ impl Operation for SendOp {
     fn cost(&self, members: usize) -> Cost {
         let named = self.mentions.len();
         let text = stored_text(&self.body, self.ruling.as_ref());
-        let of_post = if self.audience.is_some() || self.reply_to.is_some() { post::ROWS } else { 0 };
+        // A reply may be one to a post.
+        let may_be_post = self.audience.is_some() || self.reply_to.is_some();
+        let notices = if may_be_post { 1 + named } else { 0 };
+        let of_post = if may_be_post { post::ROWS + notices * post::NOTICE_ROWS } else { 0 };
         let rows = 4 + of_post + named + body::parts_at_most(text) + members;
-        Cost::rows(rows).and_bytes(text.len() + named * 128)
+        Cost::rows(rows).and_bytes(text.len() + named * 128 + notices * post::NOTICE_BYTES)
     }
 
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
@@ -46,7 +49,10 @@ impl Operation for SendOp {
         let post = match draft.author(channel)? {
             Some(author) => {
                 check_content(self)?;
-                Some(post::checked(draft, channel, author, self)?)
+                let kind = post::checked(draft, channel, author, self)?;
+                let mentioned = self.mentions.iter().copied();
+                let told: Vec<UserId> = mentioned.chain(kind.is_reply().then_some(author)).collect();
+                Some((author, kind, post::name_to_tell(draft, self.from, &told)?))
             }
             None => {
                 check_member(self, draft, channel)?;
@@ -79,9 +85,12 @@ impl Operation for SendOp {
         let first = DedupRecord { op: asked.op, seq, sent_ms, revision: 0, count: 0, content_hash: asked.content_hash };
         draft.set(asked.key.to_key(), first.encode());
         draft.put_head(channel, HeadRecord { seq, sent_ms });
-        if let Some(kind) = post {
+        if let Some((author, kind, by)) = post {
             // Of a feed nobody reads on from a mark, and lists of mentions are of channels.
             post::put(draft, channel, kind, (seq, sent_ms), self.from);
+            if let Some(by) = by {
+                post::tell_of_text(draft, (channel, seq), (author, kind), self, (&by, text));
+            }
         } else {
             for &user in &*self.mentions {
                 draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::MARK);
