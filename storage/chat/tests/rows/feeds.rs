@@ -14,7 +14,8 @@ use crate::world::{self, WALL, World, channel, words, world};
 
 const LIKE: &str = "\u{2764}\u{fe0f}";
 
-fn feed(script: &str) -> World<MemoryEngine> {
+/// The feed, after a script.
+pub(crate) fn feed(script: &str) -> World<MemoryEngine> {
     let mut world = world("");
     let engine = world.engine.clone();
     assert_eq!(world.run("A.1 starts feed; B.1 starts feed"), "made A; existed A");

@@ -24,6 +24,7 @@ mod model;
 mod notices;
 mod notices_of_apps;
 mod people;
+mod post_notices;
 mod push;
 mod reach;
 mod reads;

@@ -86,11 +86,13 @@ impl Draft<'_> {
             let Some(record) = record else {
                 return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}"));
             };
-            // Of a feed there is nothing to read.
-            let is_feed = record.kind == ChannelKind::Feed;
-            let members = is_feed.then(|| Arc::new(Members::feed(record.member_epoch, record.creator)));
-            let drafted =
-                Drafted { record, record_changed: false, head: head.unwrap_or_default(), head_changed: false, members };
+            let drafted = Drafted {
+                record,
+                record_changed: false,
+                head: head.unwrap_or_default(),
+                head_changed: false,
+                members: None,
+            };
             self.channels.insert(channel, drafted);
         }
         Ok(self.channels.get_mut(&channel).expect("just looked up or put in"))
