@@ -14,8 +14,6 @@ use schema::{ChannelId, Seq, UnixMs, UserId};
 use crate::rng::Rng;
 use crate::world::WALL;
 
-use super::super::life::Life;
-
 /// How much faster days pass for readers than the world's clock: 144 ms are a day.
 const DAYS_FACTOR: u64 = 600_000;
 
@@ -41,9 +39,9 @@ impl Posts {
         WALL.plus_ms(now_ms * DAYS_FACTOR)
     }
 
-    /// What a life knows of readers, which ends with it.
-    pub(super) fn active(&self, life: &Life) -> Rc<Active> {
-        Rc::clone(self.active.borrow_mut().entry(life.number).or_default())
+    /// What the life of this number knows of readers, which ends with it.
+    pub(super) fn active(&self, life: u64) -> Rc<Active> {
+        Rc::clone(self.active.borrow_mut().entry(life).or_default())
     }
 }
 

@@ -21,7 +21,7 @@ pub(in super::super) fn begin(world: &Rc<World>, life: &Rc<Life>) {
 async fn fan_out(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("fan-out {}", life.number));
     let Some(posts) = &world.posts else { return };
-    let active = posts.active(&life);
+    let active = posts.active(life.number);
     while !posts.over.get() && !life.is_out() {
         world.tasks.sleep(rng.within(1..=PAUSE_MS)).await;
         let Some((worker, engine)) = life.worker() else { continue };
