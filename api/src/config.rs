@@ -10,6 +10,7 @@ use crate::apps::Applications;
 use crate::contacts::Media;
 use crate::cors::Origins;
 use crate::counts::Counts;
+use crate::library::LibraryConfig;
 use crate::nodes::{Nodes, Peers};
 use crate::password::Cost;
 use crate::proxy::Network;
@@ -42,6 +43,8 @@ pub struct Config {
     pub origins: Origins,
     /// The ways by which users who are away are told.
     pub media: Arc<dyn Media>,
+    /// Pictures and other files; without it this server takes and serves none.
+    pub library: Option<LibraryConfig>,
     /// The engine that reads and renders templates of notifications.
     pub templates: Arc<dyn Templates>,
     /// What a password hash costs.
@@ -62,7 +65,13 @@ pub struct Limits {
     pub header: Duration,
     /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
     pub body: Duration,
-    /// How long a request may take, its body included. Commits take milliseconds; an unknown outcome is retried for up
+    /// How often media are looked for that nothing holds.
+    pub sweep: Duration,
+    /// How long nothing may come of an upload.
+    pub stall: Duration,
+    /// How long an upload may take in one request: 25 MiB at 0.7 Mbit/s.
+    pub upload: Duration,
+    /// How long a request may take, its body included, unless it is an upload. Commits take milliseconds; an unknown outcome is retried for up
     /// to 5 s ([`kv::limits::TRANSACTION_LIFE_MS`]) a time.
     pub request: Duration,
     /// Age at which a connection is asked to end with its current response, so that none is kept by not reading.
@@ -78,6 +87,9 @@ impl Default for Limits {
             internal_connections_max: 32,
             header: Duration::from_secs(5),
             body: Duration::from_secs(10),
+            sweep: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            upload: Duration::from_secs(300),
             request: Duration::from_secs(30),
             connection: Duration::from_secs(300),
             stop: Duration::from_secs(5),

@@ -138,7 +138,10 @@ pub(crate) async fn share<E: Engine, S: Shards>(
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static("ETag, Retry-After, WWW-Authenticate, Allow");
+        let exposed = HeaderValue::from_static(
+            "ETag, Retry-After, WWW-Authenticate, Allow, Location, Content-Range, Upload-Offset, Upload-Length, Upload-Expires, \
+             Tus-Resumable",
+        );
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
@@ -147,7 +150,11 @@ pub(crate) async fn share<E: Engine, S: Shards>(
 fn preflight_answer() -> Response {
     let headers = [
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key, If-None-Match"),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Idempotency-Key, If-None-Match, Range, Upload-Length, Upload-Offset, \
+             Upload-Metadata, Tus-Resumable",
+        ),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()

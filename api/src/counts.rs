@@ -29,6 +29,8 @@ bounds! {
     Body = "body_bytes",
     /// Bytes of all bodies together (503).
     Bodies = "bodies_bytes",
+    /// Uploads at once, of a user or of all (503).
+    Uploads = "uploads",
     /// Time of a body (408).
     BodyTime = "body_time",
     /// Bytes or lines of a request's head (431, 414).

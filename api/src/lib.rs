@@ -18,6 +18,7 @@
 //! nodes      this node and those beside it      contacts   by which media users are told
 //! links      links in notifications            following  answers that stay open and grow
 //! tls        the listener's certificate          http2      bounds of connections with many requests at once
+//! library    where media are kept, and their URLs   sweep   media that nothing holds
 //! templates  an engine of templates, as it is asked  webhooks  their ids, and how they are shown
 //! post_id    ids of posts                         posting    how much one user may post
 //! ```
@@ -34,6 +35,7 @@ mod following;
 mod http1;
 mod http2;
 mod issuers;
+mod library;
 mod links;
 mod names;
 mod nodes;
@@ -51,6 +53,7 @@ pub mod seed;
 mod serve;
 mod shards;
 mod state;
+mod sweep;
 mod templates;
 mod tls;
 pub mod token;
@@ -65,6 +68,7 @@ pub use issuers::{
     AuthMode, Fetch, Fetched, Fetching, Issuers, IssuersError, Refreshing, RingFigures, Tokens, Verified,
     start as start_issuers,
 };
+pub use library::LibraryConfig;
 pub use links::Links;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;

@@ -107,6 +107,11 @@ impl Problem {
         }
     }
 
+    /// Whether the same request may be sent again.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.refusal.code.is_temporary()
+    }
+
     /// The refusal, for who does not speak HTTP.
     pub(crate) fn into_refusal(self) -> Refusal {
         self.refusal

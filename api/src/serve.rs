@@ -43,6 +43,7 @@ use crate::proxy::{Network, Unread, is_trusted, proxied};
 use crate::routes;
 use crate::shards::Shards;
 use crate::state::Api;
+use crate::sweep;
 use crate::tls::{self, Tls};
 
 /// Bytes that a connection of HTTP/1.1 may buffer of a head, and of a body at a time.
@@ -105,8 +106,9 @@ pub fn serve<E: Engine, S: Shards>(
     let (trusted, tls) = (config.trusted_proxies.clone().into(), config.tls.clone());
     let api = Api::new(config, (engine, shards, feeds), tokens, Arc::clone(&node), passwords, document);
     let requests = Arc::new(Semaphore::new(limits.connections_max));
+    let sweep = sweep::run(api.clone());
     let serving = Serving { router: routes::public(api), trusted, tls, requests, limits, node };
-    start("api", listener, serving, limits.connections_max)
+    start("api", listener, serving, limits.connections_max, sweep)
 }
 
 /// Serves probes and scrapers on a thread of its own, named `internal`, until it is stopped.
@@ -119,7 +121,7 @@ pub fn serve_internal(listener: TcpListener, limits: Limits, node: Arc<dyn Node>
     let router = routes::internal(Arc::clone(&node));
     let requests = Arc::new(Semaphore::new(limits.internal_connections_max));
     let serving = Serving { router, trusted: [].into(), tls: None, requests, limits, node };
-    start("internal", listener, serving, limits.internal_connections_max)
+    start("internal", listener, serving, limits.internal_connections_max, std::future::ready(()))
 }
 
 /// The state of every connection of a listener.
@@ -136,7 +138,13 @@ struct Serving {
     node: Arc<dyn Node>,
 }
 
-fn start(name: &str, listener: TcpListener, serving: Serving, connections_max: usize) -> io::Result<Running> {
+fn start(
+    name: &str,
+    listener: TcpListener,
+    serving: Serving,
+    connections_max: usize,
+    beside: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -150,6 +158,7 @@ fn start(name: &str, listener: TcpListener, serving: Serving, connections_max: u
             // Ends with the runtime.
             drop(runtime.spawn(tls.renew()));
         }
+        drop(runtime.spawn(beside));
         runtime.block_on(accept(listener, serving, connections_max, stopped));
         // Drops what did not end in time.
         runtime.shutdown_background();
@@ -227,7 +236,7 @@ async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Servin
         }
     }
     let ends = Until { stop: stop.clone(), at: tokio::time::Instant::now() + limits.connection };
-    let meeting = Meeting { peer, ends, router, limits, node };
+    let meeting = Meeting { peer, ends, router, limits, node, uploads: Uploads::default() };
     let stream = Unread { stream, bytes: unread };
     let Some(tls) = tls else { return one(stream, meeting, stop).await };
     let stream = tokio::select! {
@@ -249,6 +258,7 @@ struct Meeting {
     router: Router,
     limits: Limits,
     node: Arc<dyn Node>,
+    uploads: Uploads,
 }
 
 impl Meeting {
@@ -267,10 +277,15 @@ async fn one(
     meeting: Meeting,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (limits, node) = (meeting.limits, Arc::clone(&meeting.node));
+    let (limits, node, uploads) = (meeting.limits, Arc::clone(&meeting.node), meeting.uploads.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (mut router, request) = (meeting.router.clone(), meeting.request(request));
-        respond(async move { router.call(request).await }, limits.request, Arc::clone(&meeting.node))
+        let (limit, upload) = meeting.uploads.enter(&request, &limits);
+        let answer = async move {
+            let _upload = upload;
+            router.call(request).await
+        };
+        respond(answer, limit, Arc::clone(&meeting.node))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -284,8 +299,9 @@ async fn one(
         () = until(&mut stop) => {}
     }
     connection.as_mut().graceful_shutdown();
-    if let Ok(ended) = timeout(limits.request, connection).await {
-        log_end(ended);
+    tokio::select! {
+        ended = connection => log_end(ended),
+        () = uploads.over(limits.request) => {}
     }
 }
 
@@ -296,21 +312,23 @@ async fn many(
     requests: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let limits = meeting.limits;
+    let (limits, uploads) = (meeting.limits, meeting.uploads.clone());
     let (places, under_way) = (Places::new(requests), UnderWay::default());
     let entering = under_way.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (mut router, places, entered) = (meeting.router.clone(), places.clone(), entering.enter());
         let (mut request, node) = (meeting.request(request), Arc::clone(&meeting.node));
         http2::name_host(&mut request);
+        let (limit, upload) = meeting.uploads.enter(&request, &limits);
         let answer = async move {
+            let _upload = upload;
             node.http_counts().add(places.are_taken().then_some(Bound::Connections));
             let place = places.take().await;
             let response = router.call(request).await?;
             // Until its last byte was taken a request is under way.
             Ok(response.map(|body| http2::hold(body, (place, entered))))
         };
-        respond(answer, limits.request, Arc::clone(&meeting.node))
+        respond(answer, limit, Arc::clone(&meeting.node))
     });
     let mut connection = pin!(http2::builder().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -324,7 +342,40 @@ async fn many(
         ended = connection => log_end(ended),
         // A peer that does not take part in the end.
         () = under_way.idle(limits.header) => {}
-        () = sleep(limits.request) => {}
+        () = uploads.over(limits.request) => {}
+    }
+}
+
+/// Uploads under way on a connection, which may take longer than other requests: no connection is cut off meanwhile.
+#[derive(Debug, Clone, Default)]
+struct Uploads(watch::Sender<u32>);
+
+impl Uploads {
+    /// How long a request may take, and what is held until it ends if it is an upload.
+    fn enter(&self, request: &Request<Body>, limits: &Limits) -> (Duration, Option<Upload>) {
+        if !routes::is_upload(request) {
+            return (limits.request, None);
+        }
+        self.0.send_modify(|open| *open += 1);
+        (limits.upload, Some(Upload(self.0.clone())))
+    }
+
+    /// Ends after so long, and not before those that are under way have.
+    async fn over(&self, within: Duration) {
+        sleep(within).await;
+        let mut open = self.0.subscribe();
+        // An error says that nobody could enter any more.
+        let _gone = open.wait_for(|&open| open == 0).await;
+    }
+}
+
+/// An upload that is under way.
+#[derive(Debug)]
+struct Upload(watch::Sender<u32>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::counts::Bound;
 use crate::ending::Endings;
 use crate::following::Followers;
 use crate::issuers::Tokens;
+use crate::library::Signer;
 use crate::links::Links;
 use crate::origin::Origin;
 use crate::password::Passwords;
@@ -44,7 +45,7 @@ const USER_RATE: Rate = Rate { burst: COMMANDS_BURST, refill: 1_000_000 / COMMAN
 const CODE_RATE: Rate = Rate { burst: 5, refill: 600_000_000 };
 
 /// When to ask again a store whose disk is full: somebody must make room first.
-const DISK_RETRY_MS: u32 = 10_000;
+pub(crate) const DISK_RETRY_MS: u32 = 10_000;
 
 /// Bytes that a body may take of its own: with 1,024 connections 64 MiB, and usual requests need no more.
 pub(crate) const BODY_FREE_BYTES: usize = 64 * 1024;
@@ -77,6 +78,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) key: TokenKey,
     pub(crate) tokens: Tokens,
     pub(crate) links: Links,
+    pub(crate) signer: Signer,
     pub(crate) node: Arc<dyn Node>,
     pub(crate) passwords: Passwords,
     pub(crate) logins: Rates,
@@ -105,7 +107,10 @@ impl<E: Engine, S: Shards> Api<E, S> {
         passwords: Passwords,
         document: Bytes,
     ) -> Self {
+        let (base_url, ttl_s) =
+            config.library.as_ref().map_or(("", 0), |library| (library.base_url.as_str(), library.url_ttl_s));
         Self(Arc::new(Inner {
+            signer: Signer::new(tokens.key(), base_url, ttl_s),
             ws_origin: Origin::new(&config.ws_origin),
             api_origin: Origin::new(&config.api_origin),
             config,

@@ -408,3 +408,14 @@ pub const RETRY_CAP_MS: u32 = 20_000;
 pub const DRAIN_MS_A_SESSION: u32 = 5;
 /// Longest time over which they do: 120,000 sessions at that pace.
 pub const DRAIN_JITTER_MS_MAX: u32 = 600_000;
+
+/// How long a media stays that no message holds: a day to write the message that it is for.
+pub const MEDIA_UNUSED_MS: u64 = 24 * 3_600_000;
+/// How long one request may write a media at most; what broke off is removed after that. Requests end sooner.
+pub const MEDIA_UPLOAD_MS: u64 = 3_600_000;
+/// How long an upload of several requests may take.
+pub const MEDIA_RESUMABLE_MS: u64 = 24 * 3_600_000;
+/// Media of one message.
+pub const MEDIA_OF_MESSAGE_MAX: usize = 10;
+/// Bytes of a media's name, as file systems have it.
+pub const MEDIA_NAME_BYTES_MAX: u32 = 255;

@@ -16,6 +16,7 @@ mod follows;
 mod hooks;
 mod internal;
 mod links;
+mod media;
 mod members;
 mod mentions;
 mod messages;
@@ -37,10 +38,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, delete, get, on, post};
+use axum::routing::{MethodFilter, delete, get, on, options, post};
 use kv::Engine;
 use schema::ErrorCode;
 use tower_http::CompressionLevel;
@@ -89,6 +90,8 @@ macro_rules! with_operations {
             members::list members::put members::change members::delete
             messages::history messages::send
             revisions::edit revisions::delete
+            media::upload media::one media::begin_upload media::upload_offset media::upload_part media::delete_upload
+            media::fetch
             mentions::list search::find servers::best
             backend_users::put backend_users::one backend_users::change backend_users::delete
             backend_users::token backend_users::kick
@@ -114,6 +117,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
     let v1 = with_operations!(routes);
     let v1 = if api.config.dev_users.is_some() { v1.route("/v1/dev/login", post(dev::login::<E, S>)) } else { v1 };
     v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>))
+        .route("/v1/media/uploads", options(media::tus_options::<E, S>))
         .route("/n/{token}", get(links::follow::<E, S>).post(links::carry_out::<E, S>))
         .route("/openapi.json", get(openapi::document::<E, S>))
         .route("/asyncapi.json", get(openapi::asyncapi::<E, S>))
@@ -126,11 +130,20 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .with_state(api)
 }
 
-/// Compresses answers for who takes that. Lines that are followed go out as they come, and pictures are compressed already.
+/// Whether a request brings a file or part of one, or may have one worked on: it takes longer than others.
+pub(crate) fn is_upload(request: &Request) -> bool {
+    request.uri().path().starts_with("/v1/media") && request.method() != Method::HEAD
+}
+
+/// Compresses answers for who takes that. Lines that are followed go out as they come, and media as they are stored: a range
+/// is one of those bytes.
 fn compression() -> CompressionLayer<impl tower_http::compression::predicate::Predicate> {
     let worth = SizeAbove::new(COMPRESSED_FROM_BYTES)
         .and(NotForContentType::const_new("application/x-ndjson"))
-        .and(NotForContentType::const_new("image/"));
+        .and(NotForContentType::const_new("image/"))
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("audio/"))
+        .and(NotForContentType::const_new("application/octet-stream"));
     // One thread serves all: the first tenth of the time gains most of the bytes.
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth)
 }
@@ -143,6 +156,7 @@ fn filter<T: Path>() -> MethodFilter {
         [HttpMethod::Put] => MethodFilter::PUT,
         [HttpMethod::Patch] => MethodFilter::PATCH,
         [HttpMethod::Delete] => MethodFilter::DELETE,
+        [HttpMethod::Head] => MethodFilter::HEAD,
         _ => unreachable!("{} is of another method, or several", T::path()),
     }
 }

@@ -21,7 +21,7 @@ use utoipa::{Modify, OpenApi, Path as _};
 
 use super::{
     addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events, feed,
-    follows, hooks, members, mentions, messages, notifications, people, posts, reports, revisions, search, servers,
+    follows, hooks, media, members, mentions, messages, notifications, people, posts, reports, revisions, search, servers,
     settings, templates, users, with_operations,
 };
 use crate::problem::ProblemBody;
@@ -123,7 +123,9 @@ struct Example {
 
 /// The operations of a path.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete, &mut item.head]
+        .into_iter()
+        .flatten()
 }
 
 /// The operation of a path that has this method.

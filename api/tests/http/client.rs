@@ -10,6 +10,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The body where it is no text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -44,11 +46,11 @@ impl Client {
         while let Some((name, value)) = self.line()?.split_once(": ") {
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut answer = Answer { status, headers, body: String::new() };
+        let mut answer = Answer { status, headers, body: String::new(), bytes: Vec::new() };
         let mut body = vec![0; answer.header("content-length").parse().unwrap_or_default()];
         self.0.read_exact(&mut body).expect("as long as it says");
-        // A picture is no text, and no test reads one.
         answer.body = String::from_utf8_lossy(&body).into_owned();
+        answer.bytes = body;
         Some(answer)
     }
 

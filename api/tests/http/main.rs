@@ -12,6 +12,7 @@ mod feed;
 mod hooks;
 mod large;
 mod links;
+mod media;
 mod notifications;
 mod people;
 mod reports;

@@ -38,15 +38,24 @@ fn what_is_described_is_what_is_served() {
     assert!(described.len() >= 33, "{described:?}");
     // Of each path, the methods described and no other.
     let paths: BTreeSet<_> = described.iter().filter_map(|operation| operation.split(' ').nth(1)).collect();
-    // Beside the list of operations: the login for development, the two documents, links, and nineteen of the internal router.
+    // Beside the list of operations: the login for development, the two documents, links, what is spoken of tus, and nineteen of the internal router.
     let by_hand = include_str!("../../src/routes/mod.rs").matches(".route(\"").count();
-    assert_eq!(by_hand, 23, "a route beside the list of operations is in no document");
+    assert_eq!(by_hand, 24, "a route beside the list of operations is in no document");
     let mut client = Client::connect(world.public);
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let concrete = ["{channel_id}", "{user_id}", "{device_id}", "{notice_id}", "{seq}", "{heard}"]
-                .iter()
-                .fold(path.to_owned(), |path, variable| path.replace(variable, "1"));
+            let concrete = [
+                "{channel_id}",
+                "{user_id}",
+                "{device_id}",
+                "{notice_id}",
+                "{seq}",
+                "{heard}",
+                "{media_id}",
+                "{variant}",
+            ]
+            .iter()
+            .fold(path.to_owned(), |path, variable| path.replace(variable, "1"));
             let concrete = concrete.replace("{post_id}", "1-1");
             let status = client.ask(method, &concrete, &[], "").status;
             let served = described.contains(&format!("{method} {path}"));

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{
-    Applications, CallPurpose, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers,
-    Preview, Queues, Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
+    Applications, CallPurpose, Category, Config, Cost, Counts, LibraryConfig, Limits, Media, Network, Node, Nodes,
+    Origins, Peers, Preview, Queues, Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
 };
 use chat::keys;
 use chat::notices::{Target, Worker};
@@ -205,6 +205,8 @@ pub(crate) struct Options {
     pub(crate) group_members_max: u32,
     /// Ours alone unless given.
     pub(crate) tokens: Option<Tokens>,
+    /// Where media are kept; nowhere unless given.
+    pub(crate) library: Option<LibraryConfig>,
 }
 
 impl Default for Options {
@@ -217,6 +219,7 @@ impl Default for Options {
             limits,
             group_members_max: 5,
             tokens: None,
+            library: None,
         }
     }
 }
@@ -279,6 +282,7 @@ impl World {
             tls: None,
             origins: options.origins,
             media: Arc::new(PhonesAndBrowsers(Arc::clone(&backlog))),
+            library: options.library,
             templates: Arc::new(Jinja),
             password_cost: COST,
             limits: options.limits,
@@ -390,6 +394,18 @@ impl World {
     /// The user who has this name.
     pub(crate) fn user(&self, name: &str) -> UserId {
         self.value(name).parse().expect("an id")
+    }
+
+    /// The access token of a user.
+    pub(crate) fn token(&self, name: &str) -> &str {
+        self.value(&format!("{name}.token"))
+    }
+
+    /// How many rows there are of the tables from one number to before another.
+    pub(crate) fn rows_between(&self, first: u8, end: u8) -> usize {
+        let range = kv::RangeRequest::new(vec![first], vec![end]);
+        let page = block_on(self.engine.begin(Begin::Fresh).get_range(&range));
+        page.expect("the store answers").rows.len()
     }
 
     /// Signs a user up: `$name` is its id, and rows may begin with the name.

@@ -201,6 +201,48 @@ pub(crate) struct Config {
     #[arg(id = "notify.providers_file", value_name = "PATH", value_parser = path)]
     pub(crate) providers_file: Option<PathBuf>,
 
+    /// The directory of pictures and other files that are uploaded; it must be one that all nodes see, if there are several
+    #[arg(id = "media.dir", value_name = "PATH", value_parser = path)]
+    pub(crate) media_dir: Option<PathBuf>,
+    /// Bytes of a file that comes in one request, and of any picture
+    #[arg(id = "media.bytes_max", value_name = "N")]
+    #[arg(default_value_t = 25 << 20, value_parser = whole::<u64>(1 << 10, 1 << 30))]
+    pub(crate) media_bytes_max: u64,
+    /// Bytes of a file that comes in several
+    #[arg(id = "media.resumable_bytes_max", value_name = "N")]
+    #[arg(default_value_t = 1 << 30, value_parser = whole::<u64>(1 << 10, 1 << 40))]
+    pub(crate) media_resumable_bytes_max: u64,
+    /// Width times height of a picture
+    #[arg(id = "media.pixels_max", value_name = "N")]
+    #[arg(default_value_t = 50_000_000, value_parser = whole::<u64>(1, 1 << 30))]
+    pub(crate) media_pixels_max: u64,
+    /// Uploads under way at once, each with 2 MiB in memory; one account has an eighth of them
+    #[arg(id = "media.uploads", value_name = "N")]
+    #[arg(default_value_t = 32, value_parser = whole::<u32>(1, 10_000))]
+    pub(crate) media_uploads: u32,
+    /// What is put before the paths of media: the address of a cache that asks this server
+    #[arg(id = "media.base_url", value_name = "URL", value_parser = api_url)]
+    pub(crate) media_base_url: Option<String>,
+    /// Seconds for which a URL of a media is good at least
+    #[arg(id = "media.url_ttl_seconds", value_name = "N")]
+    #[arg(default_value_t = 86_400, value_parser = whole::<u64>(60, 30 * 86_400))]
+    pub(crate) media_url_ttl_seconds: u64,
+    /// The bucket of S3, or of what speaks like it, that keeps media in the place of a directory
+    #[arg(id = "media.s3_bucket", value_name = "NAME", value_parser = region)]
+    pub(crate) media_s3_bucket: Option<String>,
+    /// The bucket's region
+    #[arg(id = "media.s3_region", value_name = "NAME", default_value = "us-east-1", value_parser = region)]
+    pub(crate) media_s3_region: String,
+    /// Where the bucket is, if not at Amazon
+    #[arg(id = "media.s3_endpoint", value_name = "URL", value_parser = api_url)]
+    pub(crate) media_s3_endpoint: Option<String>,
+    /// What the names of objects in the bucket begin with
+    #[arg(id = "media.s3_prefix", value_name = "TEXT", default_value = "rookery", value_parser = node_name)]
+    pub(crate) media_s3_prefix: String,
+    /// The file of the bucket's key: its id on one line, the secret on the next; readable by nobody else
+    #[arg(id = "media.s3_key_file", value_name = "PATH", value_parser = path)]
+    pub(crate) media_s3_key_file: Option<PathBuf>,
+
     /// Which events are logged, to standard error: a level, or directives such as info,gateway::uring=debug
     #[arg(id = "log.filter", long = "log", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub(crate) log_filter: String,
@@ -374,6 +416,18 @@ impl Config {
                 "notify.providers_file is set ({by}) and this node sends nothing: its roles are not both gateway and notify"
             ));
         }
+        if self.media_s3_bucket.is_none() {
+            let idle = ["media.s3_region", "media.s3_endpoint", "media.s3_prefix", "media.s3_key_file"];
+            let set = idle.iter().filter_map(|key| Some((key, self.named_by(key)?)));
+            warnings
+                .extend(set.map(|(key, by)| format!("{key} is set ({by}) and has no effect: media.s3_bucket is not")));
+        }
+        if let (Some(by), true) = (self.named_by("media.dir"), self.cluster_secret_file.is_some()) {
+            warnings.push(format!(
+                "media.dir is set ({by}) on a node of a cluster: every node must see the same directory there, or name a \
+                 bucket instead"
+            ));
+        }
         if let (Some(by), TokensOf::Own) = (self.named_by("auth.issuers_file"), self.auth_mode) {
             warnings.push(format!("auth.issuers_file is set ({by}) and has no effect: auth.mode is own"));
         }
@@ -404,6 +458,7 @@ impl Config {
             bail!("auth.key ({key}) and auth.key_file ({file}) are both set; keep one");
         }
         self.check_issuers()?;
+        self.check_media()?;
         self.check_roles(mode)?;
         let addresses = self.addresses();
         for (at, (key, address)) in addresses.iter().enumerate() {
@@ -428,6 +483,14 @@ impl Config {
             self.auth_mode == TokensOf::Own || self.issuers_file.is_some(),
             "{by}: auth.mode takes tokens of issuers and none is known; set auth.issuers_file"
         );
+        Ok(())
+    }
+
+    /// Media are in one place.
+    fn check_media(&self) -> anyhow::Result<()> {
+        if let (Some(bucket), Some(dir)) = (self.named_by("media.s3_bucket"), self.named_by("media.dir")) {
+            bail!("media.s3_bucket ({bucket}) and media.dir ({dir}) are both set; keep one");
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::media::Library;
 use anyhow::{Context as _, bail};
 use link::Secret;
 use notify::Providers;
@@ -14,7 +15,7 @@ use notify::Providers;
 use crate::config::{Config, Mode, Role, StoreEngine};
 use crate::machine::listen::{self, PATIENCE, Ready};
 use crate::machine::lives::Lives;
-use crate::machine::{datadir, files, secret};
+use crate::machine::{datadir, files, media, secret};
 use crate::peering::Tls;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,6 +34,8 @@ pub(super) struct Bootstrap {
     pub(super) state: Arc<NodeState>,
     /// Who sends notifications.
     pub(super) providers: Arc<Providers>,
+    /// Where pictures and other files are, if they are kept.
+    pub(super) library: Option<Library>,
     /// What it needs for links to other nodes; none without a secret, or where its store is not shared.
     pub(super) links: Option<Links>,
     /// The lock of its data directory, and who had it before; none where the store has a lock of its own.
@@ -96,11 +99,12 @@ impl Bootstrap {
             internal: internal.local_addr()?,
         };
         let links = links(config)?;
+        let library = config.has(Role::Api).then(|| media::library(config)).transpose()?.flatten();
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
         let providers = Arc::new(providers.unwrap_or_default());
         let clock = Clock::start();
-        Ok((Self { clock, connections_max, tokens, api_tls, ready, state, providers, links, lives }, internal))
+        Ok((Self { clock, connections_max, tokens, api_tls, ready, state, providers, library, links, lives }, internal))
     }
 }
 

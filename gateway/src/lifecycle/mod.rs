@@ -40,7 +40,7 @@ use link::handshake::{Identity, VERSIONS};
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Role};
 use crate::machine::listen::{self, Ready};
 use crate::peering::{self, Peering};
 use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, StorePool, Tell};
@@ -256,7 +256,8 @@ impl Node<'_> {
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, tokens, api_tls, ready, state, providers, links, lives: _ } = bootstrap;
+        let Bootstrap { clock, connections_max, tokens, api_tls, ready, state, providers, library, links, lives: _ } =
+            bootstrap;
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
@@ -280,7 +281,19 @@ impl Node<'_> {
         let hooks = self.wait_for(state, S::REMEDY, store::until_answered(|| chat::hooks::list(store)))??;
         let (before, _asking) = notifying::start_asking(store, hooks, providers, &commander, state)?;
         let media = NodeMedia { providers: Arc::clone(providers), counts: Arc::default() };
-        let api_config = api::Config { tls: api_tls.clone(), ..api_config(config, mode, ready, media.clone()) };
+        let library = library.clone().map(|library| {
+            state.counts().show_media(library.clone());
+            api::LibraryConfig {
+                library,
+                base_url: config.media_base_url.clone().unwrap_or_default(),
+                url_ttl_s: config.media_url_ttl_seconds,
+            }
+        });
+        if library.is_none() && config.has(Role::Api) {
+            tracing::info!("no media are kept: the store is shared, and neither media.s3_bucket nor media.dir is set");
+        }
+        let api_config = api_config(config, mode, ready, media.clone());
+        let api_config = api::Config { tls: api_tls.clone(), library, ..api_config };
         // A node that is stopping already, or has stopped, wants no reason.
         let tell = self.shutdown.teller();
         let parts = NodeParts {
@@ -456,6 +469,7 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready, media: NodeMedia) -> a
         tls: None,
         origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
         media: Arc::new(media),
+        library: None,
         templates: Arc::new(NodeTemplates),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),

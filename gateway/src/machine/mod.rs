@@ -7,5 +7,6 @@ pub(crate) mod disk;
 pub(crate) mod files;
 pub(crate) mod listen;
 pub(crate) mod lives;
+pub(crate) mod media;
 pub(crate) mod secret;
 pub(crate) mod signals;

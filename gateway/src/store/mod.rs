@@ -199,6 +199,8 @@ mod tests {
         metrics.show_store(Figures::of(&store));
         metrics.show_notifications(std::sync::Arc::default());
         metrics.show_before(std::sync::Arc::default());
+        let objects = ::media::Objects::directory(directory.path().join("media"), 0).expect("a directory");
+        metrics.show_media(::media::Library::start(objects, ::media::Limits::default()).expect("a thread"));
         metrics.show_issuers(api::Tokens::own(api::TokenKey::new(&[0; 32])));
         let of_a_cluster = render(foundationdb::families(&FoundationDbStats::default()));
         let text = api::Counts::default().within(&(metrics.render() + &of_a_cluster));

@@ -25175,6 +25175,7 @@ impl<'a> UploadRecord<'a> {
   pub const VT_PART_BYTES: ::flatbuffers::VOffsetT = 14;
   pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 16;
   pub const VT_EXPIRES_MS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_BECAME: ::flatbuffers::VOffsetT = 20;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -25186,6 +25187,7 @@ impl<'a> UploadRecord<'a> {
     args: &'args UploadRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<UploadRecord<'bldr>> {
     let mut builder = UploadRecordBuilder::new(_fbb);
+    if let Some(x) = args.became { builder.add_became(x); }
     builder.add_expires_ms(args.expires_ms);
     builder.add_created_ms(args.created_ms);
     builder.add_part_bytes(args.part_bytes);
@@ -25254,6 +25256,13 @@ impl<'a> UploadRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(UploadRecord::VT_EXPIRES_MS, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn became(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UploadRecord::VT_BECAME, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for UploadRecord<'_> {
@@ -25270,6 +25279,7 @@ impl ::flatbuffers::Verifiable for UploadRecord<'_> {
      .visit_field::<u64>("part_bytes", Self::VT_PART_BYTES, false)?
      .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
      .visit_field::<u64>("expires_ms", Self::VT_EXPIRES_MS, false)?
+     .visit_field::<u64>("became", Self::VT_BECAME, false)?
      .finish();
     Ok(())
   }
@@ -25283,6 +25293,7 @@ pub struct UploadRecordArgs<'a> {
     pub part_bytes: u64,
     pub created_ms: u64,
     pub expires_ms: u64,
+    pub became: Option<u64>,
 }
 impl<'a> Default for UploadRecordArgs<'a> {
   #[inline]
@@ -25296,6 +25307,7 @@ impl<'a> Default for UploadRecordArgs<'a> {
       part_bytes: 0,
       created_ms: 0,
       expires_ms: 0,
+      became: None,
     }
   }
 }
@@ -25338,6 +25350,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UploadRecordBuilder<'a, 'b, A
     self.fbb_.push_slot::<u64>(UploadRecord::VT_EXPIRES_MS, expires_ms, 0);
   }
   #[inline]
+  pub fn add_became(&mut self, became: u64) {
+    self.fbb_.push_slot_always::<u64>(UploadRecord::VT_BECAME, became);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UploadRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     UploadRecordBuilder {
@@ -25363,6 +25379,7 @@ impl ::core::fmt::Debug for UploadRecord<'_> {
       ds.field("part_bytes", &self.part_bytes());
       ds.field("created_ms", &self.created_ms());
       ds.field("expires_ms", &self.expires_ms());
+      ds.field("became", &self.became());
       ds.finish()
   }
 }

@@ -52,11 +52,13 @@ pub struct UploadRecord {
     pub created_ms: UnixMs,
     /// When it is removed if it is not whole by then.
     pub expires_ms: UnixMs,
+    /// The media that it became in the place of its own: one that the account had of the same bytes.
+    pub became: Option<MediaId>,
 }
 
 flat_records! {
     MediaRecord "media" format 1 {
         owner, attachment, sha256, uploaded_sha256, created_ms, reserved_ms, part_bytes, thumbnails, thumbnails_type
     }
-    UploadRecord "upload" format 1 { owner, name, poster, length, offset, part_bytes, created_ms, expires_ms }
+    UploadRecord "upload" format 1 { owner, name, poster, length, offset, part_bytes, created_ms, expires_ms, became }
 }

@@ -8,15 +8,16 @@ use schema::{Position, UserId};
 use crate::accounts::name_hash;
 use crate::notices::contacts;
 use crate::posts::counters;
-use crate::{LayerError, commit, keys, packed, people, unreadable};
+use crate::{LayerError, commit, keys, media, packed, people, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// Removes what is stored of an account beside its messages: its names, logins, devices, contacts, settings, friends,
-/// blocks and inbox. It was deactivated before, and has left its channels. Whether there was such an account.
+/// blocks, media and inbox. It was deactivated before, and has left its channels. Whether there was such an account.
 ///
 /// # Errors
 /// The store's, and damage. Asking again is safe.
 pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerError> {
+    while media::release_some(engine, user).await? {}
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let key = keys::user(user);
         let Some(record) = unreadable::refuse_some(&key, tx.get(&key).await?.as_ref(), UserRecord::decode)? else {

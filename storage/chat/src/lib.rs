@@ -16,6 +16,7 @@
 //! imports      history of other chats, with its times                    erasure    what is left of an account that is erased
 //! clock        the time that upkeep goes by                               share      which node does what of upkeep
 //! posts        users' posts, replies and likes; who sees them; who follows whom       timelines  each user's news feed
+//! media        pictures and files: what is known of them, who holds them, when they go
 //! hooks        what applications' servers are told of all that happens
 //! ```
 
@@ -36,6 +37,7 @@ pub mod hooks;
 pub mod imports;
 pub mod inbox;
 pub mod keys;
+pub mod media;
 pub mod mentions;
 pub mod notices;
 pub mod opened;

@@ -145,6 +145,7 @@ fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
     config.providers_file.as_deref().map(notify_providers).transpose()?;
     config.issuers_file.as_deref().map(lifecycle::load_issuers).transpose()?;
     lifecycle::api_tls(&config)?;
+    crate::machine::media::place(&config)?;
     let line = |key: &clap::Arg| {
         let name = key.get_id().as_str();
         let value = config.show(key, Mode::Run).unwrap_or_else(|| "(not set)".to_owned());

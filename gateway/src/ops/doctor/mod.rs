@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Config, Mode, StoreEngine};
-use crate::machine::{datadir, disk, files, listen};
+use crate::machine::{datadir, disk, files, listen, media};
 use crate::ops::terminal;
 
 /// The first kernel with the io_uring features that the driver uses (deferred task work, multishot receive).
@@ -52,6 +52,8 @@ struct Facts {
     free_bytes: Option<u64>,
     /// The reserve of free bytes.
     free_bytes_min: u64,
+    /// Where media are kept, and what is wrong with it.
+    media: (String, Result<(), String>),
     /// What there is of the store.
     store: store::Facts,
     /// What it shares with other nodes, where it is to be one of a cluster.
@@ -144,6 +146,7 @@ fn measure(config: &Config) -> Facts {
             StoreEngine::Embedded => config.free_bytes_min,
             StoreEngine::FoundationDb => 0,
         },
+        media: media::examine(config),
         store,
         cluster: cluster::measure(config, watched.as_ref()),
     }
@@ -186,6 +189,8 @@ fn judge(facts: &Facts) -> Report {
     let data_dir = facts.data_dir.display().to_string();
     findings.push(Finding::new("data directory", data_dir, "writable", facts.data.clone().err()));
     findings.push(free_disk(facts));
+    let (place, tried) = &facts.media;
+    findings.push(Finding::new("media", place.clone(), "written, read, removed", tried.clone().err()));
     findings.extend(store::findings(&facts.store));
     findings.extend(facts.cluster.iter().flat_map(cluster::findings));
     Report(findings)
@@ -266,6 +271,7 @@ mod tests {
             data: Ok(()),
             free_bytes: Some(2 << 30),
             free_bytes_min: 1 << 30,
+            media: ("rookery.rkdata/media".to_owned(), Ok(())),
             store: store::Facts::Embedded(None),
             cluster: None,
         }
@@ -303,6 +309,7 @@ mod tests {
             &["a shard's driver", "locked memory"],
         );
         check(|facts| facts.ports[0].2 = Err("in use".to_owned()), &["port of listen.api"]);
+        check(|facts| facts.media.1 = Err("no such bucket".to_owned()), &["media"]);
         check(|facts| facts.data = Err("no such directory".to_owned()), &["data directory"]);
         check(|facts| facts.free_bytes = Some((1 << 30) - 1), &["free disk"]);
         check(|facts| facts.free_bytes = None, &["free disk"]);

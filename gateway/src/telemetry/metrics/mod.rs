@@ -8,6 +8,7 @@ mod before;
 mod issuers;
 mod latency;
 mod links;
+mod media;
 mod nodes;
 mod notify;
 mod process;
@@ -60,6 +61,7 @@ pub(crate) struct Metrics {
     before: OnceLock<Arc<::notify::before::Counts>>,
     /// Nothing until the node serves.
     issuers: OnceLock<api::Tokens>,
+    media: OnceLock<::media::Library>,
     data_dir: PathBuf,
 }
 
@@ -79,6 +81,7 @@ impl Metrics {
             timeline: OnceLock::new(),
             before: OnceLock::new(),
             issuers: OnceLock::new(),
+            media: OnceLock::new(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -93,6 +96,12 @@ impl Metrics {
     pub(crate) fn show_issuers(&self, tokens: api::Tokens) {
         // A node has the same issuers for all its life.
         let _ = self.issuers.set(tokens);
+    }
+
+    /// From now on what is counted of media is shown too. The first call decides.
+    pub(crate) fn show_media(&self, library: ::media::Library) {
+        // A node has one place of media for all its life.
+        let _ = self.media.set(library);
     }
 
     /// From now on what applications say beforehand is shown too. The first call decides.
@@ -198,6 +207,7 @@ impl Metrics {
         families.extend(self.timeline.get().map(|counts| timeline::families(counts)).into_iter().flatten());
         families.extend(self.before.get().map(|counts| before::family(counts)));
         families.extend(self.issuers.get().map(issuers::families).into_iter().flatten());
+        families.extend(self.media.get().map(media::families).into_iter().flatten());
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());
         // A disk that does not answer has other ways to be noticed.
         let free_bytes = disk::free_bytes(&self.data_dir).ok();

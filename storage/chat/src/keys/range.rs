@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use schema::limits::PARTITIONS;
 use schema::record::{PushItem, PushRecord, RecordError};
 use schema::{
-    ChannelId, ClientMsgId, Emoji, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs,
-    UserId,
+    ChannelId, ClientMsgId, Emoji, Incarnation, MediaId, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp,
+    UnixMs, UserId,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -104,6 +104,12 @@ ranges! {
     notice_events_after(app: u64, last: Position) = after(Table::NoticeEvent, app, Some(last));
     /// The events of an application, the newest first.
     notice_events_newest(app: u64) = all(Table::NoticeEvent, app).reversed();
+    /// The media of which it is to be looked at by a time whether they are still held, the earliest first.
+    media_due_before(time: UnixMs) = before(Table::MediaDue, (), time);
+    /// The messages that hold a media, and the media whose poster it is.
+    media_uses(media: MediaId) = all(Table::MediaUse, media);
+    /// The media and uploads of a user.
+    media_of_users(user: UserId) = all(Table::MediaOf, user);
     /// Every hook.
     hooks() = all(Table::Hook, ());
     /// What a hook is to be told, or was, of a partition, after a place.

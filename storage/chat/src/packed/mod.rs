@@ -126,7 +126,12 @@ pub(super) fn direct(bytes: &[u8]) -> Result<ChannelId, RecordError> {
     bytes.try_into().map(|number| ChannelId(u64::from_be_bytes(number))).map_err(|_| damaged("direct", bytes))
 }
 
-/// `media hash`: the media of these bytes.
+/// `media hash`: the media of these bytes. It has no format.
+pub(super) fn media_row(media: MediaId) -> [u8; 8] {
+    media.0.to_be_bytes()
+}
+
+/// `media hash`.
 pub(super) fn media(bytes: &[u8]) -> Result<MediaId, RecordError> {
     bytes.try_into().map(|number| MediaId(u64::from_be_bytes(number))).map_err(|_| damaged("media hash", bytes))
 }

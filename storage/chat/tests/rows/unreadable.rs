@@ -105,6 +105,7 @@ fn media(engine: &MemoryEngine) {
         part_bytes: 1,
         created_ms: WALL,
         expires_ms: WALL,
+        became: None,
     };
     write(engine, |tx| {
         tx.set(&keys::media(MediaId(7)), &media.encode());
