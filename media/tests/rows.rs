@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use media::{FinishError, Finished, Library, Limits, Objects, PART_BYTES, PictureError, StoreError};
-use schema::{MediaId, MediaKind, UserId};
+use schema::{MediaId, UserId};
 
 /// GPS in EXIF, as a phone writes it: big-endian, an orientation, and a position.
 fn exif(orientation: u8) -> Vec<u8> {

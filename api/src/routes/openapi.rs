@@ -21,8 +21,8 @@ use utoipa::{Modify, OpenApi, Path as _};
 
 use super::{
     addresses, auth, backend_channels, backend_messages, backend_users, channels, contacts, dev, devices, events, feed,
-    follows, hooks, media, members, mentions, messages, notifications, people, posts, reports, revisions, search, servers,
-    settings, templates, users, with_operations,
+    follows, hooks, media, members, mentions, messages, notifications, people, posts, reports, revisions, search,
+    servers, settings, templates, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

@@ -38,7 +38,7 @@ pub(super) struct Body {
 enum Source {
     Raw(BodyDataStream),
     Form(Multipart<'static>),
-    Field(multer::Field<'static>),
+    Field(Box<multer::Field<'static>>),
 }
 
 impl Body {
@@ -115,7 +115,7 @@ impl Body {
                 self.said.name = file_name(field.file_name().unwrap_or_default());
             }
             self.said.content_type = field.content_type().map(ToString::to_string);
-            self.source = Source::Field(field);
+            self.source = Source::Field(Box::new(field));
             return Ok(());
         }
     }
