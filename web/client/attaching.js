@@ -13,16 +13,23 @@ export class Attaching {
     this.nextId = 1;
   }
 
-  /** Adds files; how many were left out because there are too many. */
-  add(files) {
+  /** Adds files; how many were left out because there are too many. `posterOf(file)` is a promise of a picture for a video, or null. */
+  add(files, posterOf) {
     const taken = [...files].slice(0, FILES_MAX - this.items.length);
     for (const file of taken) {
-      const upload = this.media.upload(file, { changed: () => this.changed() });
+      const upload = this.media.upload(file, { changed: () => this.changed(), poster: posterOf && file.type?.startsWith("video/") ? () => this.poster(file, posterOf) : undefined });
       this.items.push({ id: this.nextId, file, upload });
       this.nextId += 1;
     }
     this.changed();
     return files.length - taken.length;
+  }
+
+  /** The media id of the picture that stands for a video; none if there is none, or it is not taken. */
+  async poster(file, posterOf) {
+    const picture = await posterOf(file);
+    if (!picture) return undefined;
+    return this.media.upload(picture, { name: "poster.jpg", now: true }).done.then(({ media_id }) => media_id, () => undefined);
   }
 
   /** Takes one away, and ends its upload. */

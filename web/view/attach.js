@@ -5,6 +5,7 @@
 import { FILES_MAX } from "../client/attaching.js";
 import { el, icon, iconButton, keyed, say } from "./dom.js";
 import { t, tn } from "./language.js";
+import { posterOf } from "./poster.js";
 import { fileSize } from "./words.js";
 
 /** Pixels of a preview in the strip. */
@@ -44,15 +45,17 @@ export class Strip {
     });
     const over = (on) => zone.classList.toggle("dropping", on);
     zone.addEventListener("dragover", (event) => {
-      if (isOff() || !event.dataTransfer.types.includes("Files")) return;
+      // A place within this one may have taken it.
+      if (event.defaultPrevented) return over(false);
+      if (isOff() || !event.dataTransfer.types.includes("Files")) return undefined;
       event.preventDefault();
       event.dataTransfer.dropEffect = "copy";
-      over(true);
+      return over(true);
     });
     zone.addEventListener("dragleave", ({ relatedTarget }) => { if (!zone.contains(relatedTarget)) over(false); });
     zone.addEventListener("drop", (event) => {
       over(false);
-      if (isOff() || !event.dataTransfer.files.length) return;
+      if (event.defaultPrevented || isOff() || !event.dataTransfer.files.length) return;
       event.preventDefault();
       this.add(event.dataTransfer.files);
       field.focus();
@@ -60,7 +63,7 @@ export class Strip {
   }
 
   add(files) {
-    const left = this.attaching().add(files);
+    const left = this.attaching().add(files, posterOf);
     this.problem.textContent = left ? t("{max} files are allowed; {left} were left out.", { max: FILES_MAX, left }) : "";
   }
 
@@ -114,6 +117,8 @@ export class Strip {
   progress(node, { upload }) {
     const bar = node.querySelector("progress");
     if (!bar) return;
+    const waits = upload.state === "waiting" && upload.error;
+    say(node.querySelector("small"), waits ? t("The server cannot be reached, trying again…") : fileSize(upload.bytes));
     bar.hidden = upload.state === "done";
     // What has not begun says so, and not 0.
     if (upload.state === "waiting" && !upload.sentBytes) bar.removeAttribute("value");

@@ -23,7 +23,7 @@ export class FeedView {
     this.posts = byId("posts");
     this.doings = { author: (userId) => this.show(userId), likes };
     this.form = new PostForm(model, {
-      words: () => ({ label: t("What is new?"), button: t("Post") }), isPublic: () => Boolean(model.feed.profile(model.me())?.public), zone: byId("feed"), send: (draft) => this.posted(draft),
+      words: () => ({ label: t("What is new?"), button: t("Post") }), isPublic: () => Boolean(model.feed.profile(model.me())?.public), zone: byId("feed"), isOff: () => byId("post-place").hidden, send: (draft) => this.posted(draft),
     });
     byId("post-place").replaceChildren(this.form.node);
     this.scroll.addEventListener("scroll", () => this.scrolled(), { passive: true });
@@ -52,7 +52,8 @@ export class FeedView {
     this.scroll.scrollTop = 0;
     const { feed } = this.model;
     const list = this.list();
-    if (!list.isLoaded || userId !== null || list.fresh) feed.load(list);
+    // What is held is shown meanwhile.
+    feed.load(list);
     const profile = userId ?? this.model.me();
     if (userId !== null || !feed.profile(profile)) carryOut(byId("feed-notice"), [], () => feed.loadProfile(profile));
     this.draw();

@@ -135,6 +135,7 @@ export const ko = {
   "All files are uploaded": "파일을 모두 올렸습니다",
   "{max} files are allowed; {left} were left out.": "파일은 {max}개까지 첨부할 수 있습니다. {left}개는 빠졌습니다.",
   "Remove what could not be uploaded, or try it again.": "올리지 못한 파일을 지우거나 다시 시도하세요.",
+  "The server cannot be reached, trying again…": "서버에 연결할 수 없습니다. 다시 시도 중…",
   "Upload of {name}": "{name} 올리기",
   "Remove {name}": "{name} 지우기",
   "Cancel {name}": "{name} 취소",

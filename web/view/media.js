@@ -51,11 +51,13 @@ function load(node, urls, mediaId, show, broken) {
   ask();
 }
 
-/** `srcset` of a picture whose size is known. */
+/** `srcset` of a picture whose size is known: what fits, never a large original. */
 function sourcesOf({ width, height }, urls) {
   if (!width || !height) return "";
   const widthOf = (side) => Math.round(width * Math.min(1, side / Math.max(width, height)));
-  return Object.entries(VARIANTS).filter(([variant]) => urls[variant]).map(([variant, side]) => `${urls[variant]} ${widthOf(side)}w`).join(", ");
+  const sources = Object.entries(VARIANTS).filter(([variant]) => urls[variant]).map(([variant, side]) => `${urls[variant]} ${widthOf(side)}w`);
+  // Of a picture that is no larger than a thumbnail there is none.
+  return [...sources, ...(urls.large ? [] : [`${urls.original} ${width}w`])].join(", ");
 }
 
 function other(attachment, urls) {

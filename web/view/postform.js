@@ -15,9 +15,10 @@ const CHARS_MAX = 5000;
 export class PostForm {
   /**
    * `words()` gives `{label, button}`, what the field and the button say; `send(draft)` is a promise; `isPublic()` where there is a choice of
-   * whom it is for; `zone` is dropped on, the form unless given.
+   * whom it is for; `zone` is dropped on, the form unless given, but
+   * for while `isOff()`.
    */
-  constructor(model, { words, isPublic, send, zone }) {
+  constructor(model, { words, isPublic, send, zone, isOff }) {
     Object.assign(this, { model, words, isPublic, send });
     this.attaching = new Attaching(model.account.api.media, () => this.draw());
     this.strip = new Strip(() => this.attaching);
@@ -29,7 +30,7 @@ export class PostForm {
       this.field, this.strip.list, this.strip.problem, this.strip.words,
       el("div", { class: "line" }, this.strip.button, this.strip.input, el("span", { class: "grow" }), this.audience, this.button),
       this.problem);
-    this.strip.listen(this.field, zone ?? this.node);
+    this.strip.listen(this.field, zone ?? this.node, isOff);
     this.node.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     this.node.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;

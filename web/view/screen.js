@@ -26,6 +26,12 @@ const REST_MS_MAX = 1_000;
 /** Times like "5 minutes ago" are drawn again this often. */
 const AGAIN_MS = 30_000;
 
+function refuse(event) {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
+}
+
 export class Screen {
   constructor(model, account, push, signOut) {
     this.model = model;
@@ -59,6 +65,8 @@ export class Screen {
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("visibilitychange", () => this.seen());
     window.addEventListener("focus", () => this.seen());
+    // A file that is dropped beside the places for it would be opened in the place of the page.
+    for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => refuse(event));
     setInterval(() => this.draw(), AGAIN_MS);
     this.choose(null);
   }
@@ -90,6 +98,7 @@ export class Screen {
   translated() {
     translate(document);
     this.panel.close();
+    byId("status").textContent = t(this.standing ?? "");
     this.tools();
     this.posts.translated();
     this.composer.translated();
@@ -109,6 +118,7 @@ export class Screen {
   }
 
   state(text, live) {
+    this.standing = text;
     byId("status").textContent = t(text);
     byId("status").classList.toggle("away", !live);
   }

@@ -289,11 +289,12 @@ export class Client extends Emitter {
     if (!(media instanceof Upload)) {
       return { part: { id, name: /** @type {any} */ (media).name ?? "file", bytes: media.size, type: media.type, sent_bytes: 0 }, blob: media };
     }
-    const { name, bytes, file, sentBytes, mediaId, attachment } = media;
-    const part = { id, name, bytes, type: file.type, sent_bytes: sentBytes, ...(mediaId && { media_id: mediaId }) };
+    const { name, bytes, file, sentBytes, mediaId, poster, attachment } = media;
+    const known = { ...(mediaId && { media_id: mediaId }), ...(typeof poster === "string" && { poster }) };
+    const part = { id, name, bytes, type: file.type, sent_bytes: sentBytes, ...known };
     if (attachment) {
-      const { urls, expires_ms, ...known } = attachment;
-      return { part: { ...part, attachment: known } };
+      const { urls, expires_ms, ...whole } = attachment;
+      return { part: { ...part, attachment: whole } };
     }
     media.release();
     return { part, blob: file };

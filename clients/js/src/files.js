@@ -6,8 +6,6 @@
 import { NotKept, Problem } from "./errors.js";
 
 const PREFIX = "file/";
-/** Files of one message, as the server takes them. */
-export const FILES_MAX = 10;
 
 /**
  * @typedef {import("./types.js").FilePart} FilePart
@@ -67,6 +65,7 @@ export class Files {
     const upload = this.media.upload(blob, {
       name: file.name,
       mediaId: file.media_id,
+      poster: file.poster,
       changed: ({ sentBytes, mediaId }) => {
         if (mediaId && mediaId !== file.media_id) begun(mediaId);
         if (sentBytes !== file.sent_bytes) {
@@ -84,7 +83,23 @@ export class Files {
     }
   }
 
-  /** The file is at the server, or wanted no more: nothing of it is kept here. @param {FilePart} file */
+  /** Has a file brought to the server anew, if it is kept: what was there may be gone by now. Whether it is. @param {FilePart} file */
+  async renew(file) {
+    if (!(await this.blob(file.id))) return false;
+    delete file.attachment;
+    delete file.media_id;
+    file.sent_bytes = 0;
+    return true;
+  }
+
+  /** Clears what an earlier run has left of files that are none of these. @param {FilePart[]} files */
+  async sweep(files) {
+    if (!this.store.keepsBlobs) return;
+    const wanted = new Set(files.map(({ id }) => PREFIX + id));
+    for (const key of await this.store.keys(PREFIX)) if (!wanted.has(key)) await this.store.delete(key);
+  }
+
+  /** The message is sent, or wanted no more: nothing of the file is kept here. @param {FilePart} file */
   async forget({ id }) {
     this.uploads.get(id)?.cancel();
     this.blobs.delete(id);

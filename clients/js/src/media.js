@@ -37,16 +37,20 @@ export class Media {
   }
 
   /**
-   * Uploads a file. It begins at once, or when an earlier one has ended.
+   * Uploads a file. It begins when it is its turn, of two at a time; `now`: at once, as of what another one waits for.
    *
    * @param {Blob} file
-   * @param {import("./upload.js").UploadOptions} [options]
+   * @param {import("./upload.js").UploadOptions & { now?: boolean }} [options]
    */
-  upload(file, options = {}) {
+  upload(file, { now, ...options } = {}) {
     const upload = new Upload(file, options, (sent) => this.api.send(sent));
     upload.done.then((attachment) => this.take([attachment]), () => {});
-    this.queue.push(upload);
-    this.next();
+    if (now) {
+      void upload.run();
+    } else {
+      this.queue.push(upload);
+      this.next();
+    }
     return upload;
   }
 

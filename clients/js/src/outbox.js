@@ -82,6 +82,7 @@ export class Outbox {
       if (isWhole(entry)) this.entries.push({ ...entry, key, isKept: true, isDone: false });
       else this.bad(new BadInput(`the store has an entry under ${key} that is none`));
     }
+    await this.files.sweep(this.entries.flatMap(({ files = [] }) => files)).catch(this.bad);
   }
 
   /** All entries, oldest first, as they were told last. @returns {Outcome[]} */
@@ -124,6 +125,8 @@ export class Outbox {
     const entry = this.find(id);
     if (!entry?.problem) return;
     delete entry.problem;
+    // The server keeps for a day what no message has.
+    for (const file of entry.files ?? []) if (await this.files.renew(file)) delete entry.fields.media;
     this.tell(outcome(entry, "pending"));
     await this.keep(entry);
     void this.upload(entry);
@@ -180,7 +183,6 @@ export class Outbox {
         if (entry.isDone) return;
         file.media_id = file.attachment.media_id;
         await this.keep(entry);
-        await this.files.forget(file);
       }
       entry.fields.media = (entry.files ?? []).map(({ attachment }) => attachment?.media_id);
       await this.keep(entry);
@@ -242,6 +244,7 @@ export class Outbox {
     this.forget(entry);
     this.tell({ ...outcome(entry, "sent"), reply });
     await this.store.delete(entry.key).catch(this.bad);
+    await this.forgetFiles(entry);
   }
 
   /**
@@ -269,7 +272,7 @@ export class Outbox {
 
   /** @param {Held} entry */
   async forgetFiles({ files = [] }) {
-    for (const file of files) if (!file.attachment) await this.files.forget(file);
+    for (const file of files) await this.files.forget(file);
   }
 
   /** @param {Held} entry */

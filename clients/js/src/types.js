@@ -45,6 +45,7 @@
  * @property {string} type as the application says
  * @property {number} sent_bytes so far
  * @property {string} [media_id] of its upload, once that has begun or ended
+ * @property {string} [poster] media id of the picture that stands for a video
  * @property {Attachment} [attachment] once it is at the server
  *
  * @typedef {object} Post

@@ -24,7 +24,7 @@ const UPLOADS = "/v1/media/uploads";
 /**
  * @typedef {object} UploadOptions
  * @property {string} [name] of the file; a `File` has its own
- * @property {string} [poster] media id of a picture that stands for a video
+ * @property {string | (() => Promise<string | undefined>)} [poster] media id of a picture that stands for a video, or what makes one when it is its turn
  * @property {string} [mediaId] of an upload in parts that an earlier process began
  * @property {(upload: Upload) => void} [changed] is told of each step
  */
@@ -39,6 +39,7 @@ export class Upload {
   constructor(file, { name, poster, mediaId, changed = () => {} }, ask) {
     this.file = file;
     this.name = name ?? /** @type {any} */ (file).name ?? "file";
+    /** @type {string | (() => Promise<string | undefined>) | undefined} */
     this.poster = poster;
     this.changed = changed;
     this.ask = ask;
@@ -91,6 +92,8 @@ export class Upload {
       try {
         signal.throwIfAborted();
         this.become("sending");
+        if (typeof this.poster === "function") this.poster = await this.poster();
+        signal.throwIfAborted();
         const attachment = await (this.bytes <= WHOLE_BYTES_MAX && !this.mediaId ? this.whole() : this.inParts());
         signal.throwIfAborted();
         this.attachment = attachment;
@@ -115,7 +118,7 @@ export class Upload {
   /** @returns {Promise<Uploaded>} */
   async whole() {
     this.sentBytes = 0;
-    const query = new URLSearchParams({ name: this.name, ...(this.poster && { poster: this.poster }) });
+    const query = new URLSearchParams({ name: this.name, ...(typeof this.poster === "string" && { poster: this.poster }) });
     const { text } = await this.ask({
       method: "POST", path: `/v1/media?${query}`, body: this.file, signal: this.life.signal, progress: (bytes) => this.sent(bytes),
       headers: { "content-type": this.file.type || "application/octet-stream" },
@@ -144,7 +147,7 @@ export class Upload {
 
   /** Makes the place; its media id. @returns {Promise<string>} */
   async create() {
-    const metadata = [`filename ${base64(this.name)}`, this.file.type && `filetype ${base64(this.file.type)}`, this.poster && `poster ${base64(this.poster)}`];
+    const metadata = [`filename ${base64(this.name)}`, this.file.type && `filetype ${base64(this.file.type)}`, typeof this.poster === "string" && `poster ${base64(this.poster)}`];
     const { header } = await this.ask({
       method: "POST", path: UPLOADS, signal: this.life.signal,
       headers: { ...TUS, "upload-length": String(this.bytes), "upload-metadata": metadata.filter(Boolean).join(",") },

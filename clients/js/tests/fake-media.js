@@ -13,7 +13,7 @@ export async function startFake(t, { faults = () => undefined, readyAfter = 0 } 
   const media = new Map();
   const uploads = new Map();
   let nextId = 100;
-  const state = { faults, did, media, uploads, asked: [], posts: [] };
+  const state = { faults, did, media, uploads, asked: [], posts: [], posters: [] };
   const describe = (bytes, name, type) => {
     const hash = createHash("sha256").update(bytes).digest("hex");
     const known = [...media.values()].find((each) => each.hash === hash);
@@ -49,10 +49,13 @@ export async function startFake(t, { faults = () => undefined, readyAfter = 0 } 
     }
     const body = Buffer.concat(chunks);
     if (fault) return answer(fault, { code: fault === 401 ? 109 : 107, detail: `fault ${fault}` }, fault === 429 ? { "retry-after": "0" } : {});
+    const metadata = request.headers["upload-metadata"] ?? "";
+    const poster = searchParams.get("poster") ?? Buffer.from(/poster (\S+?)(,|$)/u.exec(metadata)?.[1] ?? "", "base64").toString();
+    if (poster) state.posters.push(poster);
     if (line === "POST /v1/media") return answer(201, describe(body, searchParams.get("name") ?? "", request.headers["content-type"]));
     if (line === "POST /v1/media/uploads") {
       const media_id = String(nextId += 1);
-      const name = Buffer.from(/filename (\S+?)(,|$)/u.exec(request.headers["upload-metadata"])[1], "base64").toString();
+      const name = Buffer.from(/filename (\S+?)(,|$)/u.exec(metadata)[1], "base64").toString();
       uploads.set(media_id, { name, length: Number(request.headers["upload-length"]), bytes: Buffer.alloc(0), looks: 0 });
       return answer(201, undefined, { location: `/v1/media/uploads/${media_id}` });
     }

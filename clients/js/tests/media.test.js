@@ -112,6 +112,14 @@ test("a cancelled upload leaves nothing, and makes room for the next", async (t)
   assert.equal(fake.did.filter((line) => line === "POST /v1/media 201").length, 4);
 });
 
+test("a picture that stands for a video is uploaded first, however many videos wait for theirs", async (t) => {
+  const fake = await startFake(t);
+  const { media } = apiOf(fake.url);
+  const film = (name, bytes) => media.upload(file(bytes, name, "video/webm"), { poster: () => media.upload(file(bytes + 1, `${name}.jpg`), { now: true }).done.then(({ media_id }) => media_id) });
+  await Promise.all([film("a", 10), film("b", 11), film("c", WHOLE_BYTES_MAX + 5)].map(({ done }) => done));
+  assert.deepEqual(fake.posters.map(Number).map((id) => fake.media.get(String(id)).name).sort(), ["a.jpg", "b.jpg", "c.jpg"]);
+});
+
 test("URLs are asked for together, are kept while they hold, and then asked for again", async (t) => {
   const fake = await startFake(t);
   const { media } = apiOf(fake.url);
@@ -178,16 +186,20 @@ async function startSocket(t) {
   t.after(() => { for (const socket of wss.clients) socket.terminate(); wss.close(); });
   await new Promise((resolve) => { wss.once("listening", resolve); });
   const sends = [];
+  // `refuses(send)` says which are refused.
+  const made = {};
   wss.on("connection", (socket) => socket.on("message", (data) => {
     const { id, connect, send } = JSON.parse(data);
     if (connect) socket.send(JSON.stringify({ id, connect: { user_id: "1", session_id: "s", server_time_ms: Date.now(), ping_ms: 25_000, cursor: "c0" } }));
-    if (send) {
+    if (send && made.refuses?.(send)) {
+      socket.send(JSON.stringify({ id, error: { code: 123, message: "no such media" } }));
+    } else if (send) {
       sends.push(send);
       socket.send(JSON.stringify({ id, send: { seq: sends.length, sent_ms: Date.now(), duplicate: false } }));
     }
   }));
   const push = (kind, fields) => { for (const socket of wss.clients) socket.send(JSON.stringify({ push: { [kind]: fields } })); };
-  return { url: `ws://127.0.0.1:${wss.address().port}/connection/websocket`, sends, push };
+  return Object.assign(made, { url: `ws://127.0.0.1:${wss.address().port}/connection/websocket`, sends, push });
 }
 
 /** A client, not started; what it tells of uploads and of what goes out. */
@@ -201,6 +213,9 @@ function clientOf(t, fake, socket, store = new MemoryStore()) {
   t.after(() => made.stop());
   return Object.assign(made, { told });
 }
+
+/** Until nothing that was sent is kept any more. */
+const isEmpty = (store) => until(() => ![...store.map.keys()].some((key) => /^(file|outbox)\//u.test(key)), "nothing is kept of what was sent");
 
 test("a message waits for its files, and nothing else does", async (t) => {
   const [fake, socket] = [await startFake(t), await startSocket(t)];
@@ -217,7 +232,7 @@ test("a message waits for its files, and nothing else does", async (t) => {
   isDown = false;
   assert.equal((await sent.done).seq, 2);
   assert.deepEqual(socket.sends.map(({ body, media }) => [body, media]), [["a word", undefined], ["look", ["101", "55"]]]);
-  assert.deepEqual([...made.store.map.keys()].filter((key) => /^(file|outbox)\//u.test(key)), []);
+  await isEmpty(made.store);
   assert.deepEqual(made.told.filter((line) => line.includes(" of ")), ["10 of 10"]);
   // What is at the server already waits for nothing.
   await made.send("7", "", { media: ["55"] }).done;
@@ -255,7 +270,25 @@ test("a file that the server refuses fails its message, which can be tried again
   await again.retry();
   await again.done;
   assert.deepEqual(socket.sends.map(({ body }) => body), ["one"]);
-  assert.deepEqual([...made.store.map.keys()].filter((key) => /^(file|outbox)\//u.test(key)), []);
+  await isEmpty(made.store);
+});
+
+test("what the server has let go meanwhile is uploaded again when the message is tried again, and what nobody wants is cleared", async (t) => {
+  const [fake, socket] = [await startFake(t), await startSocket(t)];
+  const store = new MemoryStore();
+  store.map.set("file/of-nobody", file(1));
+  socket.refuses = ({ media }) => media[0] === "101";
+  const made = clientOf(t, fake, socket, store);
+  await made.start();
+  assert.equal(store.map.has("file/of-nobody"), false);
+  const sent = made.send("7", "", { media: [file(10), "55"] });
+  await assert.rejects(sent.done, { name: "Refused", code: 123 });
+  assert.equal(store.map.size > 0 && [...store.map.keys()].filter((key) => key.startsWith("file/")).length, 1, "it is kept until it is sent");
+  fake.media.clear();
+  await sent.retry();
+  await sent.done;
+  assert.deepEqual(socket.sends.at(-1).media, ["102", "55"]);
+  await isEmpty(store);
 });
 
 test("a store that keeps no files: they are sent, but do not outlive the process", async (t) => {
