@@ -140,6 +140,7 @@ pub async fn conversations<E: Engine>(
                 mentions: Arc::new([]),
                 ruling: None,
                 audience: None,
+                media: Vec::new(),
             };
             shards.apply(channel, ChannelOp::Send(send)).await?;
         }

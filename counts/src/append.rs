@@ -48,6 +48,7 @@ pub(crate) fn run(rounds: u32) {
                 mentions: no_mentions(),
                 ruling: None,
                 audience: None,
+                media: Vec::new(),
             });
             appender.push(number, view.epoch, ChannelId(channel.into()), op);
         }

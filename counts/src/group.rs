@@ -99,6 +99,7 @@ impl Group {
             edited_ms: None,
             deleted: false,
             reactions: no_reactions(),
+            media: Vec::new(),
         };
         let body = EventBody::Message(Arc::new(message));
         let event = Event { position: self.newest.at(0), channel: CHANNEL, body };

@@ -18,6 +18,7 @@ pub(crate) fn run(encoding: Encoding, rounds: u32) {
         reply_to: None,
         mentions: no_mentions(),
         kind: MessageKind::Text,
+        media: Vec::new(),
     };
     let mut payload = Vec::new();
     encoding.put_request(&Request { id: 41, command: Command::Send(send) }, &mut payload);

@@ -69,6 +69,7 @@ fn make(engine: &MemoryEngine) {
                 edited_ms: None,
                 deleted: false,
                 audience: None,
+                media: Vec::new(),
             };
             tx.set(&keys::message(channel, Seq(number)), &record.encode());
             tx.set(&keys::head(channel), &HeadRecord { seq: Seq(number), sent_ms }.encode());

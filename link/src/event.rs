@@ -5,6 +5,7 @@ use schema::mesh::MeshFrame;
 
 /// What has happened on a link, in the order in which it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are frames, and each is taken before the next is read")]
 pub enum LinkEvent {
     /// The peer has said where to resume: from here on frames reach it.
     Up,

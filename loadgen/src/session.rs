@@ -78,7 +78,7 @@ pub(crate) trait Talk {
 /// The command that sends a text.
 pub(crate) fn send(channel_id: ChannelId, client_msg_id: ClientMsgId, body: Arc<str>) -> Command {
     let (reply_to, mentions, kind) = (None, no_mentions(), MessageKind::Text);
-    Command::Send(Send { channel_id, client_msg_id, body, reply_to, mentions, kind })
+    Command::Send(Send { channel_id, client_msg_id, body, reply_to, mentions, kind, media: Vec::new() })
 }
 
 /// What is wrong with an answer that is not what was asked for.

@@ -141,6 +141,7 @@ mod tests {
             edited_ms: None,
             deleted: false,
             reactions: message::no_reactions(),
+            media: Vec::new(),
         };
         let event = EventRecordBody::Message { seq: Seq(2), revision: 0 };
         check(

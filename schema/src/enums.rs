@@ -53,7 +53,7 @@ macro_rules! flat_enums {
 }
 
 flat_enums! {
-    MessageKind { Text }
+    MessageKind { Text, Media }
     MediaKind { Image, Video, Audio, File }
     ChannelKind { Direct, Group, Large, Feed }
     Audience { Friends, Public }

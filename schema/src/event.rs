@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::emoji::Emoji;
 use crate::id::{ChannelId, Seq, UserId};
+use crate::media::Attachment;
 use crate::message::Message;
 use crate::position::Position;
 
@@ -109,8 +110,8 @@ impl Event {
 }
 
 impl EventBody {
-    /// Bytes that an event with this body occupies where it waits: its text, its reactions and what surrounds them,
-    /// about.
+    /// Bytes that an event with this body occupies where it waits: its text, its reactions, its media and what surrounds
+    /// them, about.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
         /// Fields, ids and bookkeeping around a text, encoded or not.
@@ -120,7 +121,8 @@ impl EventBody {
         match self {
             Self::Message(message) | Self::Edited(message) => {
                 let text = message.body.len() + message.mentions.len() * 8 + message.reactions.len() * TALLY_BYTES;
-                AROUND_BYTES.saturating_add(u32::try_from(text).unwrap_or(u32::MAX))
+                let media: usize = message.media.iter().map(Attachment::weight_bytes).sum();
+                AROUND_BYTES.saturating_add(u32::try_from(text + media).unwrap_or(u32::MAX))
             }
             Self::Deleted { .. } | Self::Reaction { .. } | Self::Membership { .. } | Self::Read { .. } => AROUND_BYTES,
         }

@@ -71,7 +71,6 @@ pub const POSTS_PER_DAY: u32 = 100;
 pub const READ_FANOUT_FROM: u32 = 5_000;
 /// Days without a read of its feed after which a user gets no rows, unless the operator says otherwise.
 pub const DORMANT_DAYS: u32 = 14;
-
 /// Different emojis on one message.
 pub const EMOJIS_OF_MESSAGE_MAX: u32 = 32;
 /// How often a session may say that its user is writing in one channel.
@@ -415,7 +414,9 @@ pub const MEDIA_UNUSED_MS: u64 = 24 * 3_600_000;
 pub const MEDIA_UPLOAD_MS: u64 = 3_600_000;
 /// How long an upload of several requests may take.
 pub const MEDIA_RESUMABLE_MS: u64 = 24 * 3_600_000;
-/// Media of one message.
-pub const MEDIA_OF_MESSAGE_MAX: usize = 10;
 /// Bytes of a media's name, as file systems have it.
 pub const MEDIA_NAME_BYTES_MAX: u32 = 255;
+/// Media that one message carries.
+pub const MEDIA_OF_MESSAGE_MAX: u32 = 10;
+/// Bytes of what a message says of one media: its name, a media type of up to 127, a BlurHash of up to 100, and numbers.
+pub const ATTACHMENT_BYTES_MAX: u32 = MEDIA_NAME_BYTES_MAX + 385;

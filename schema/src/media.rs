@@ -55,6 +55,15 @@ pub struct Attachment {
     pub poster: Option<MediaId>,
 }
 
+impl Attachment {
+    /// Bytes that it occupies beside a message that waits: its texts and what surrounds them, about.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        const AROUND_BYTES: usize = 128;
+        AROUND_BYTES + self.content_type.len() + self.name.len() + self.blurhash.len()
+    }
+}
+
 fn no_text() -> Arc<str> {
     Arc::from("")
 }

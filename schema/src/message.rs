@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::emoji::Emoji;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+use crate::media::Attachment;
 use crate::time::UnixMs;
 
-/// The kind of a message. Attachments will add kinds.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[derive(utoipa::ToSchema)]
@@ -18,6 +19,19 @@ pub enum MessageKind {
     /// Text that a user wrote.
     #[default]
     Text,
+    /// Pictures, videos or other files, with or without a text.
+    Media,
+}
+
+impl MessageKind {
+    /// This kind of what has no media, and of what has some, [`MessageKind::Media`].
+    ///
+    /// FlatBuffers of messages say `text` of both, and readers derive it: an older one refuses a number that it does not
+    /// know, and shows the text of what it takes for one.
+    #[must_use]
+    pub fn with<T>(self, media: &[T]) -> Self {
+        if media.is_empty() { self } else { Self::Media }
+    }
 }
 
 /// One message of a channel's history. Cloning shares its text.
@@ -36,10 +50,10 @@ pub struct Message {
     pub sent_ms: UnixMs,
     /// The sender's name for it.
     pub client_msg_id: ClientMsgId,
-    /// Text; attachments will be further kinds.
+    /// `media` if it has any, else `text`: once it is deleted, too.
     #[serde(default)]
     pub kind: MessageKind,
-    /// Its text, up to 100,000 characters; empty once it is deleted.
+    /// Its text, up to 100,000 characters; empty once it is deleted, and where media say all.
     pub body: Arc<str>,
     /// The message of the same channel that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +70,9 @@ pub struct Message {
     /// Each emoji with its count, in the order in which they first came.
     #[serde(default = "no_reactions", skip_serializing_if = "<[Tally]>::is_empty")]
     pub reactions: Arc<[Tally]>,
+    /// What it carries, in the order of its sender; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Attachment>,
 }
 
 /// One emoji of a message with its count.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::code::ErrorCode;
 use crate::emoji::Emoji;
 use crate::event::Role;
-use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+use crate::id::{ChannelId, ClientMsgId, MediaId, Seq, UserId};
+use crate::limits::ATTACHMENT_BYTES_MAX;
 use crate::message::MessageKind;
 use crate::time::UnixMs;
 
@@ -158,6 +159,12 @@ impl ChannelOp {
         }
     }
 
+    /// Whether it is a send with media, or one that says so: nodes that know of none leave it out.
+    #[must_use]
+    pub(crate) fn sends_media(&self) -> bool {
+        matches!(self, Self::Send(send) if send.kind.with(&send.media) == MessageKind::Media)
+    }
+
     /// Notes what applications said of it. What is not asked about has no such thing.
     pub fn set_ruling(&mut self, said: Option<Ruling>) {
         if let Self::Send(SendOp { ruling, .. }) | Self::Edit(EditOp { ruling, .. }) = self {
@@ -165,11 +172,14 @@ impl ChannelOp {
         }
     }
 
-    /// Bytes of text that it brings, and of lists.
+    /// Bytes of text that it brings, and of lists; of media all that their message says of them.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         match self {
-            Self::Send(send) => send.body.len() + send.mentions.len() * 8 + ruling_bytes(send.ruling.as_ref()),
+            Self::Send(send) => {
+                let lists = send.mentions.len() * 8 + send.media.len() * ATTACHMENT_BYTES_MAX as usize;
+                send.body.len() + lists + ruling_bytes(send.ruling.as_ref())
+            }
             Self::Create(create) => {
                 let key_bytes = create.idempotency_key.as_ref().map_or(0, |key| key.len());
                 create.title.len() + create.members.len() * 8 + key_bytes
@@ -240,6 +250,8 @@ pub struct SendOp {
     pub ruling: Option<Ruling>,
     /// For whom it is, if it is a post: its sender's, in a channel of kind [`ChannelKind::Feed`].
     pub audience: Option<Audience>,
+    /// The sender's media that it carries, at most 10.
+    pub media: Vec<MediaId>,
 }
 
 /// What applications said of a user's text before it is stored. A retry of what is stored already has its first reply,

@@ -99,6 +99,7 @@ pub(crate) async fn publish<E: Engine, S: Shards>(
         mentions,
         ruling: None,
         audience: Some(audience),
+        media: Vec::new(),
     };
     // Before anything is made for it.
     is_legal(&op)?;

@@ -13,7 +13,7 @@ use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::limits::{BODY_CHARS_MAX, HISTORY_ROWS_MAX, MENTIONS_MAX};
 use schema::message::{MessageKind, no_mentions};
 use schema::op::SendOp;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, Seq, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, MediaId, OpReply, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -55,7 +55,9 @@ impl HistoryQuery {
 pub(crate) struct SendRequest {
     /// A UUID of version 7, made once per message and repeated on every retry.
     client_msg_id: ClientMsgId,
-    /// Up to 100,000 characters.
+    /// Up to 100,000 characters; with media it may be empty, or left out.
+    #[serde(default = "no_text")]
+    #[schema(value_type = String)]
     body: Arc<str>,
     /// The seq of the message that it answers.
     reply_to: Option<Seq>,
@@ -63,9 +65,17 @@ pub(crate) struct SendRequest {
     #[serde(default = "no_mentions")]
     #[schema(value_type = Vec<UserId>)]
     mentions: Arc<[UserId]>,
-    /// Its kind.
+    /// Its kind: `media` where it has any, whether that is said or not.
     #[serde(default)]
     kind: MessageKind,
+    /// Own media that are whole, up to 10, each once.
+    #[serde(default)]
+    media: Vec<MediaId>,
+}
+
+/// The text of a message whose media say all.
+pub(super) fn no_text() -> Arc<str> {
+    Arc::from("")
 }
 
 /// A message that is durable.
@@ -107,14 +117,14 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     UrlPath(channel): UrlPath<ChannelId>,
     JsonBody(request): JsonBody<SendRequest>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let SendRequest { client_msg_id, body, reply_to, mentions, kind } = request;
-    body_is_legal(&body)?;
+    let SendRequest { client_msg_id, body, reply_to, mentions, kind, media } = request;
+    body_is_legal(&body, !media.is_empty())?;
     if mentions.len() > MENTIONS_MAX as usize {
         let detail = format!("{} mentions, the limit is {MENTIONS_MAX}", mentions.len());
         return Err(Problem::new(ErrorCode::LimitExceeded, detail));
     }
     let (from, ruling, audience) = (user, None, None);
-    let op = ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience });
+    let op = ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience, media });
     let op = api.shards.ask_before(channel, op).await?;
     match api.shards.apply(channel, op).await? {
         OpReply::Sent { seq, sent_ms, duplicate } => {
@@ -125,9 +135,9 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     }
 }
 
-/// Whether a message may have this text.
-pub(super) fn body_is_legal(body: &str) -> Result<(), Problem> {
-    if body.is_empty() {
+/// Whether a message may have this text, which may be none beside media.
+pub(super) fn body_is_legal(body: &str, may_be_empty: bool) -> Result<(), Problem> {
+    if body.is_empty() && !may_be_empty {
         return Err(Problem::bad_request("the body is empty"));
     }
     // A text of at most so many bytes has at most so many characters, and needs no counting.

@@ -300,6 +300,7 @@ pub(crate) async fn reply<E: Engine, S: Shards>(
         mentions,
         ruling: None,
         audience: None,
+        media: Vec::new(),
     };
     is_legal(&op)?;
     let sent = send(&api, post.channel, op).await?;

@@ -55,7 +55,7 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
     JsonBody(request): JsonBody<EditRequest>,
 ) -> Answer<Revised> {
     let EditRequest { op_id, base_revision, body } = request;
-    body_is_legal(&body)?;
+    body_is_legal(&body, true)?;
     let op = EditOp { by, seq, op_id, base_revision, body, ruling: None };
     let op = api.shards.ask_before(channel, ChannelOp::Edit(op)).await?;
     revise(&api, channel, op).await

@@ -244,6 +244,16 @@ fn messages_are_sent_once_in_the_name_of_a_user_or_of_the_application() {
     world.check(r#"bob GET /v1/channels/$g/messages => 200 {"messages":[{"seq":1},{"seq":2,"from":"$system","mentions":["$bob"]}]}"#);
     world.check(r#"bob GET /v1/users/$system => 200 {"display_name":"Shop","system":true}"#);
     world.check(r#"bob GET /v1/channels/$g/members => 200 {"members":[{"user_id":"*"},{"user_id":"*"}]}"#);
+    // Media are of the one in whose name it is sent.
+    world.picture("ann", "pier", "pier.jpg");
+    world.check(&format!(
+        r#"{SEND} {{"from":"external:bob","client_msg_id":"$m2","media":["$pier"]}} => 400 {{"code":107}}"#
+    ));
+    world.check(&format!(r#"{SEND} {{"client_msg_id":"$m2","body":"s","media":["$pier"]}} => 400 {{"code":107}}"#));
+    world.check(&format!(
+        r#"{SEND} {{"from":"external:ann","client_msg_id":"$m2","media":["$pier"]}} => 201 {{"seq":3}}"#
+    ));
+    world.check(r#"bob GET /v1/channels/$g/messages?limit=1 => 200 {"messages":[{"seq":3,"kind":"media","media":[{"name":"pier.jpg"}]}]}"#);
     // Nobody else speaks in its name, and nobody is it.
     world.check(&format!(r#"{SEND} {{"from":"$system","client_msg_id":"$m2","body":"x"}} => 403 {{"code":103}}"#));
     for (method, path, body) in [("POST", "/tokens", ""), ("PATCH", "", r#"{"deactivated":true}"#), ("DELETE", "", "")]
@@ -271,7 +281,7 @@ fn messages_are_sent_once_in_the_name_of_a_user_or_of_the_application() {
     world.check(&format!(r#"{SEND} {{"client_msg_id":"1","body":"x"}} => 400 {{"code":107}}"#));
     world.check(r#"shop POST /v1/server/channels/7/messages {"client_msg_id":"$m3","body":"x"} => 404 {"code":102}"#);
 
-    world.check(r#"shop GET /v1/server/channels/$g/messages?limit=1 => 200 {"messages":[{"seq":2}],"more":true,"head_seq":2,"first_seq":1}"#);
+    world.check(r#"shop GET /v1/server/channels/$g/messages?limit=1 => 200 {"messages":[{"seq":3}],"more":true,"head_seq":3,"first_seq":1}"#);
     world.check(r#"shop GET /v1/server/channels/$d/messages?after=0 => 200 {"messages":[{"seq":1}],"more":false}"#);
     world.check(r#"shop GET /v1/server/channels/$l/messages?before=2 => 200 {"messages":[{"seq":1}]}"#);
     world.check(r#"shop GET /v1/server/channels/$g/messages?before=2&after=1 => 400 {"code":107}"#);

@@ -1,6 +1,7 @@
 //! The API as clients meet it: real HTTP over loopback, the memory engine, and one shard that appends for real.
 
 mod accounts;
+mod attachments;
 mod backend;
 mod bounds;
 mod channels;

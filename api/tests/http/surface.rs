@@ -109,7 +109,8 @@ fn messages_are_described_as_they_are_written() {
     world.sign_up("minsu");
     world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
     world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m1","body":"x"} => 201"#);
-    world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m2","body":"x","reply_to":1,"mentions":["$minsu"]} => 201"#);
+    world.picture("bora", "p", "pier.jpg");
+    world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m2","body":"x","reply_to":1,"mentions":["$minsu"],"media":["$p"]} => 201"#);
     world.check(
         r#"bora PATCH /v1/channels/$c/messages/2 {"op_id":"$m3","base_revision":0,"body":"y"} => 200 {"revision":1}"#,
     );

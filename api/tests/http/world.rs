@@ -23,9 +23,11 @@ use kv::{Begin, Engine, Transaction};
 use notify::template::{self, Rendered};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
-use schema::record::{DeliveryRecord, DeliveryState};
+use schema::record::{DeliveryRecord, DeliveryState, MediaRecord};
 use schema::template::{Parameter, Template, Variant};
-use schema::{ChannelOp, ClientMsgId, Incarnation, Medium, NoticeId, Seq, UnixMs, UserId};
+use schema::{
+    Attachment, ChannelOp, ClientMsgId, Incarnation, MediaId, MediaKind, Medium, NoticeId, Seq, UnixMs, UserId,
+};
 use serde_json::{Map, Value};
 use timeline::Reader;
 
@@ -368,6 +370,37 @@ impl World {
                 told.extend(fanned.readers);
             }
         }
+    }
+
+    /// A picture of a user that is whole, as if it had been uploaded; `$name` is its id.
+    pub(crate) fn picture(&mut self, user: &str, name: &str, file: &str) {
+        let media_id = MediaId(self.names.len() as u64 + 1_000);
+        let attachment = Attachment {
+            media_id,
+            kind: MediaKind::Image,
+            content_type: "image/jpeg".into(),
+            name: file.into(),
+            bytes: 482_113,
+            width: 1_920,
+            height: 1_280,
+            blurhash: "LEHV6nWB2yk8pyo0adR*.7kCMdnj".into(),
+            poster: None,
+        };
+        let record = MediaRecord {
+            owner: self.user(user),
+            attachment,
+            sha256: [1; 32],
+            uploaded_sha256: [1; 32],
+            created_ms: self.wall(),
+            reserved_ms: UnixMs(0),
+            part_bytes: 1 << 20,
+            thumbnails: 0,
+            thumbnails_type: String::new(),
+        };
+        let mut tx = self.engine.begin(Begin::Fresh);
+        tx.set(&keys::media(media_id), &record.encode());
+        block_on(tx.commit()).expect("written");
+        self.name(name, media_id);
     }
 
     /// The wall clock.

@@ -28,6 +28,7 @@ fn hint() -> MeshFrame {
         edited_ms: Some(UnixMs(1)),
         deleted: false,
         reactions: vec![tally; EMOJIS_OF_MESSAGE_MAX as usize].into(),
+        media: Vec::new(),
     };
     let body = EventBody::Edited(Arc::new(message));
     let event = Event { position: Position::START, channel: ChannelId(1), body };

@@ -208,6 +208,7 @@ mod tests {
                 edited_ms: None,
                 deleted: false,
                 reactions: schema::message::no_reactions(),
+                media: Vec::new(),
             })
         };
         text.split_whitespace().map(message).collect()

@@ -235,6 +235,7 @@ impl Session<'_> {
             edited_ms: None,
             deleted: false,
             reactions: no_reactions(),
+            media: Vec::new(),
         });
         state.append(message);
         state.seqs.insert((from, send.client_msg_id), seq);

@@ -30,7 +30,18 @@ impl Asked {
     /// If it is one that nobody is asked about.
     pub(super) fn new((channel, kind): (ChannelId, ChannelKind), op: &ChannelOp, wall: UnixMs) -> Self {
         let (user, name, data) = match op {
-            ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: _, audience }) => {
+            ChannelOp::Send(SendOp {
+                from,
+                client_msg_id,
+                kind,
+                body,
+                reply_to,
+                mentions,
+                ruling: _,
+                audience,
+                media,
+            }) => {
+                let kind = kind.with(media);
                 let mut data = json!({"from": from, "client_msg_id": client_msg_id, "kind": kind, "body": &**body});
                 if let Some(reply_to) = reply_to {
                     data["reply_to"] = json!(reply_to);
@@ -40,6 +51,9 @@ impl Asked {
                 }
                 if let Some(audience) = audience {
                     data["audience"] = json!(audience);
+                }
+                if !media.is_empty() {
+                    data["media"] = json!(media);
                 }
                 (from, client_msg_id, data)
             }
@@ -191,6 +205,7 @@ mod tests {
             mentions,
             ruling: None,
             audience: None,
+            media: Vec::new(),
         });
         let (name, body) = Asked::new((ChannelId(7), ChannelKind::Group), &op, UnixMs(5)).into_call();
         assert_eq!(name, format!("ask_7_3_{id}"));

@@ -21,10 +21,11 @@ impl Session {
             Some(cold) => cold.order.pass(context.effects.now.mono, &send.channel_id, send.client_msg_id, arrival),
             None => Ok(arrival),
         };
-        let arrival = match ordered.and_then(|arrival| body_is_legal(&send.body).map(|()| arrival)) {
-            Ok(arrival) => arrival,
-            Err(refusal) => return self.answer(id, Err(refusal), context),
-        };
+        let arrival =
+            match ordered.and_then(|arrival| body_is_legal(&send.body, !send.media.is_empty()).map(|()| arrival)) {
+                Ok(arrival) => arrival,
+                Err(refusal) => return self.answer(id, Err(refusal), context),
+            };
         let op = SendOp {
             from,
             client_msg_id: send.client_msg_id,
@@ -34,12 +35,14 @@ impl Session {
             mentions: send.mentions,
             ruling: None,
             audience: None,
+            media: send.media,
         };
         self.submit((id, arrival), send.channel_id, ChannelOp::Send(op), context);
     }
 
     pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, context: &mut ShardContext<'_>) {
-        if let Err(refusal) = body_is_legal(&edit.body) {
+        // One that has media may lose its text: its home knows.
+        if let Err(refusal) = body_is_legal(&edit.body, true) {
             return self.answer(id, Err(refusal), context);
         }
         let Edit { channel_id, seq, op_id, base_revision, body } = edit;
@@ -149,9 +152,9 @@ fn reply_of(reply: &OpReply, deletes: bool) -> Result<Reply, Refusal> {
     }
 }
 
-/// Whether a text may be a message's.
-fn body_is_legal(body: &str) -> Result<(), Refusal> {
-    if body.is_empty() {
+/// Whether a text may be a message's, which may be none beside media.
+fn body_is_legal(body: &str, may_be_empty: bool) -> Result<(), Refusal> {
+    if body.is_empty() && !may_be_empty {
         return Err(Refusal::new(ErrorCode::BadRequest, "the body is empty"));
     }
     // Characters are at least a quarter of the bytes and at most all of them: most bodies need not be counted.

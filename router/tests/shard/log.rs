@@ -233,6 +233,7 @@ impl Log {
             edited_ms: None,
             deleted: false,
             reactions: no_reactions(),
+            media: Vec::new(),
         });
         let reply = OpReply::Sent { seq, sent_ms: transaction.now.wall, duplicate: false };
         self.done.insert(key, reply.clone());

@@ -16,9 +16,15 @@ rules! {
     what_no_store_need_judge_is_refused_before_it_goes_anywhere {
         "a1 joins, watch Apply, a1 reacts ab 1 x, a1 reacts ab 1 👍👍 => a1: connected, !107 ×2 | seen:",
         "a1 joins, a1 sends ab m1, watch Apply, a1 edits ab 1 m2 98KB => a1: connected, #1, ab#1=m1, !116 | seen:",
+        r#"a1 joins, watch Apply, a1 says {"id":1000001,"send":
+        {"channel_id":"1","client_msg_id":"019b76da-a800-7000-8000-000000000001","body":""}} => a1: connected, !107 | seen:"#,
+        // Media may say all, and whether a message has some its home knows.
+        r#"a1 joins, watch Apply, a1 says {"id":1000001,"send":
+        {"channel_id":"1","client_msg_id":"019b76da-a800-7000-8000-000000000001","body":"","kind":"media","media":["7"]}}
+        => a1: connected, !102 | seen: Apply"#,
         r#"a1 joins, watch Apply, a1 says {"id":1000001,"edit":
         {"channel_id":"1","seq":1,"op_id":"019b76da-a800-7000-8000-000000000001","base_revision":0,"body":""}}
-        => a1: connected, !107 | seen:"#,
+        => a1: connected, !102 | seen: Apply"#,
     }
 
     others_are_told_who_writes_at_most_once_in_three_seconds {

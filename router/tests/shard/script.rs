@@ -385,6 +385,7 @@ impl World {
                 reply_to: None,
                 mentions: no_mentions(),
                 kind: MessageKind::Text,
+                media: Vec::new(),
             }),
             ["marks", channel, seq] => {
                 let (channel_id, read_seq) = at(channel, seq);
@@ -476,6 +477,7 @@ impl World {
             mentions: no_mentions(),
             ruling: None,
             audience: None,
+            media: Vec::new(),
         };
         (self.channel(channel), ChannelOp::Send(op))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, UserId};
+use crate::id::{ChannelId, ClientMsgId, DeviceId, MediaId, Seq, UserId};
 use crate::message::{MessageKind, no_mentions};
 use crate::place::MessagePlace;
 use crate::time::UnixMs;
@@ -202,7 +202,7 @@ pub struct Send {
     pub channel_id: ChannelId,
     /// The client's name for it, repeated on every retry.
     pub client_msg_id: ClientMsgId,
-    /// The text, of at most 100,000 characters.
+    /// The text, of at most 100,000 characters; with media it may be empty.
     pub body: Arc<str>,
     /// The message of the same channel that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,9 +210,12 @@ pub struct Send {
     /// Members whom it names, at most 50.
     #[serde(default = "no_mentions", skip_serializing_if = "<[UserId]>::is_empty")]
     pub mentions: Arc<[UserId]>,
-    /// Text; attachments will be further kinds.
+    /// `media` where it has any: an older server refuses that rather than send it without them.
     #[serde(default)]
     pub kind: MessageKind,
+    /// Own media that are whole, at most 10, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<MediaId>,
 }
 
 /// The fields of `history`.

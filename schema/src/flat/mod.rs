@@ -8,9 +8,11 @@
 //!                          text as body                          the table's field has another name
 //!                          window as (before, after, around)     one value in several fields
 //!                          op as [union op]                      a union, whose members are declared below
+//!                          kind as [beside media]                a message's kind, which its media tell if it has any
 //!
 //! flat_unions! { Push as Push in ServerFrame.push_ by push_type {                       an enum and its union
 //!     Head { channel_id, head_seq } as HeadPush,                 a variant and its table
+//!     Send(send) or SendMedia if sends_media,                    the same table under another number, for some values
 //!     Message(message) as MessageEvent,                          a tuple variant, and the field that holds it
 //!     History(page),                                             a struct that has a table of its own
 //! } }
@@ -132,12 +134,12 @@ pub(crate) trait FlatUnion {
 
 /// Declares structs and their tables. The module's head shows the forms.
 macro_rules! flat_tables {
-    ($($type:ident as $table:ident $(omitted if $empty:ident)? {
+    ($($type:ident as $table:ident $(omitted if $empty:ident)? $(but $rules:ident)? {
         $($name:ident $(as $to:tt)?),* $(,)?
     })*) => {$(
         $crate::flat::flat_table! { $type as $table $(omitted if $empty)? { $($name $(as $to)?),* } }
         #[cfg(test)]
-        $crate::testing::any_fields! { $type { $($name),* } }
+        $crate::testing::any_fields! { $type { $($name),* } $(but $rules)? }
     )*};
 }
 
@@ -165,7 +167,8 @@ macro_rules! flat_table {
 /// Declares enums and their unions. The module's head shows the forms.
 macro_rules! flat_unions {
     ($($type:ident as $union:ident in $container:ident.$field:ident by $number:ident {
-        $($variant:ident $(($inner:ident))? $({ $($name:ident $(as $to:tt)?),* $(,)? })? $(as $table:ident)?,)*
+        $($variant:ident $(($inner:ident))? $({ $($name:ident $(as $to:tt)?),* $(,)? })? $(as $table:ident)?
+            $(or $other:ident if $when:ident)?,)*
     })*) => {pastey::paste! {$(
         impl $crate::flat::FlatUnion for $type {
             type Member = fb::$union;
@@ -179,6 +182,9 @@ macro_rules! flat_unions {
                         let table = $crate::flat::flat_fields!(
                             put builder $($table)? { $($inner)? $($($name $(as $to)?),*)? }
                         );
+                        $(if self.$when() {
+                            return (fb::$union::[<$other:snake>], table.as_union_value());
+                        })?
                         (fb::$union::[<$variant:snake>], table.as_union_value())
                     })*
                 }
@@ -187,7 +193,9 @@ macro_rules! flat_unions {
 
         impl<'a> $crate::flat::Take<fb::$container<'a>> for $type {
             fn take(container: fb::$container<'a>) -> Result<Self, $crate::flat::Illegal> {
-                $(if let Some(table) = container.[<$field _as_ $variant:snake>]() {
+                $(let table = container.[<$field _as_ $variant:snake>]();
+                $(let table = table.or_else(|| container.[<$field _as_ $other:snake>]());)?
+                if let Some(table) = table {
                     let take = || $crate::flat::flat_fields!(
                         take_variant $variant table $($table)? { $($inner)? } { $($($name $(as $to)?),*)? }
                     );
@@ -218,6 +226,11 @@ macro_rules! flat_fields {
         let (member, value) = $crate::flat::FlatUnion::put_union($name, $builder);
         ($args.[<$field _type>], $args.$field) = (member, Some(value));
     }};
+    (put_field $builder:ident $args:ident $name:ident [beside $other:ident]) => {
+        if $other.is_empty() {
+            $args.$name = $crate::flat::Put::put($name, $builder);
+        }
+    };
     (put_field $builder:ident $args:ident $name:ident ($($field:ident),+)) => {
         let ($($field),+) = $crate::flat::Put::put($name, $builder);
         $($args.$field = $crate::flat::Lend::lend(&$field);)+
@@ -238,6 +251,11 @@ macro_rules! flat_fields {
     }};
     (take $table:ident $name:ident) => { $crate::flat::flat_fields!(take $table $name $name) };
     (take $table:ident $name:ident [union $field:ident]) => { $crate::flat::Take::take($table)? };
+    (take $table:ident $name:ident [beside $other:ident]) => {{
+        let alone: Result<$crate::message::MessageKind, _> = $crate::flat::Take::take($table.$name());
+        let alone = alone.map_err(|illegal: $crate::flat::Illegal| illegal.at(stringify!($name)))?;
+        if $table.$other().is_some_and(|other| !other.is_empty()) { $crate::message::MessageKind::Media } else { alone }
+    }};
     (take $table:ident $name:ident ($($field:ident),+)) => {
         $crate::flat::Take::take(($($table.$field()),+))
             .map_err(|illegal: $crate::flat::Illegal| illegal.at(stringify!($name)))?

@@ -8,8 +8,9 @@ use crate::message::{Message, Tally};
 use crate::presence::PresenceEntry;
 
 flat_tables! {
-    Message as Message {
-        reactions, channel_id, seq, revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions, edited_ms, deleted
+    Message as Message but its_kind_is_of_its_media {
+        reactions, channel_id, seq, revision, from, sent_ms, client_msg_id, kind as [beside media], body, reply_to, mentions,
+        edited_ms, deleted, media
     }
     Tally as Tally omitted if empty { emoji, count, mine }
     Attachment as Attachment omitted if empty {

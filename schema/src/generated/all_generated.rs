@@ -10,29 +10,34 @@ pub mod rookery {
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_MESSAGE_KIND: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_MESSAGE_KIND: u8 = 0;
+pub const ENUM_MAX_MESSAGE_KIND: u8 = 1;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_MESSAGE_KIND: [MessageKind; 1] = [
+pub const ENUM_VALUES_MESSAGE_KIND: [MessageKind; 2] = [
   MessageKind::text,
+  MessageKind::media,
 ];
 
+/// Of a message it is always text, since an older reader takes no other: one with media is of kind media. Of a send it may be either.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct MessageKind(pub u8);
 #[allow(non_upper_case_globals)]
 impl MessageKind {
   pub const text: Self = Self(0);
+  pub const media: Self = Self(1);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 0;
+  pub const ENUM_MAX: u8 = 1;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::text,
+    Self::media,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
     match self {
       Self::text => Some("text"),
+      Self::media => Some("media"),
       _ => None,
     }
   }
@@ -1616,6 +1621,7 @@ impl<'a> Message<'a> {
   pub const VT_EDITED_MS: ::flatbuffers::VOffsetT = 24;
   pub const VT_DELETED: ::flatbuffers::VOffsetT = 26;
   pub const VT_REACTIONS: ::flatbuffers::VOffsetT = 28;
+  pub const VT_MEDIA: ::flatbuffers::VOffsetT = 30;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1633,6 +1639,7 @@ impl<'a> Message<'a> {
     builder.add_from(args.from);
     builder.add_seq(args.seq);
     builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.media { builder.add_media(x); }
     if let Some(x) = args.reactions { builder.add_reactions(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
@@ -1735,6 +1742,13 @@ impl<'a> Message<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tally>>>>(Message::VT_REACTIONS, None)}
   }
+  #[inline]
+  pub fn media(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Attachment<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Attachment>>>>(Message::VT_MEDIA, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Message<'_> {
@@ -1756,6 +1770,7 @@ impl ::flatbuffers::Verifiable for Message<'_> {
      .visit_field::<u64>("edited_ms", Self::VT_EDITED_MS, false)?
      .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Tally>>>>("reactions", Self::VT_REACTIONS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Attachment>>>>("media", Self::VT_MEDIA, false)?
      .finish();
     Ok(())
   }
@@ -1774,6 +1789,7 @@ pub struct MessageArgs<'a> {
     pub edited_ms: Option<u64>,
     pub deleted: bool,
     pub reactions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tally<'a>>>>>,
+    pub media: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Attachment<'a>>>>>,
 }
 impl<'a> Default for MessageArgs<'a> {
   #[inline]
@@ -1792,6 +1808,7 @@ impl<'a> Default for MessageArgs<'a> {
       edited_ms: None,
       deleted: false,
       reactions: None,
+      media: None,
     }
   }
 }
@@ -1854,6 +1871,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_REACTIONS, reactions);
   }
   #[inline]
+  pub fn add_media(&mut self, media: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Attachment<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_MEDIA, media);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MessageBuilder {
@@ -1886,6 +1907,7 @@ impl ::core::fmt::Debug for Message<'_> {
       ds.field("edited_ms", &self.edited_ms());
       ds.field("deleted", &self.deleted());
       ds.field("reactions", &self.reactions());
+      ds.field("media", &self.media());
       ds.finish()
   }
 }
@@ -2158,6 +2180,7 @@ impl<'a> Send<'a> {
   pub const VT_REPLY_TO: ::flatbuffers::VOffsetT = 10;
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 12;
   pub const VT_KIND: ::flatbuffers::VOffsetT = 14;
+  pub const VT_MEDIA: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2171,6 +2194,7 @@ impl<'a> Send<'a> {
     let mut builder = SendBuilder::new(_fbb);
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.media { builder.add_media(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
@@ -2221,6 +2245,13 @@ impl<'a> Send<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<MessageKind>(Send::VT_KIND, Some(MessageKind::text)).unwrap()}
   }
+  #[inline]
+  pub fn media(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Send::VT_MEDIA, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Send<'_> {
@@ -2235,6 +2266,7 @@ impl ::flatbuffers::Verifiable for Send<'_> {
      .visit_field::<u64>("reply_to", Self::VT_REPLY_TO, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
      .visit_field::<MessageKind>("kind", Self::VT_KIND, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("media", Self::VT_MEDIA, false)?
      .finish();
     Ok(())
   }
@@ -2246,6 +2278,7 @@ pub struct SendArgs<'a> {
     pub reply_to: Option<u64>,
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub kind: MessageKind,
+    pub media: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
 }
 impl<'a> Default for SendArgs<'a> {
   #[inline]
@@ -2257,6 +2290,7 @@ impl<'a> Default for SendArgs<'a> {
       reply_to: None,
       mentions: None,
       kind: MessageKind::text,
+      media: None,
     }
   }
 }
@@ -2291,6 +2325,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SendBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<MessageKind>(Send::VT_KIND, kind, MessageKind::text);
   }
   #[inline]
+  pub fn add_media(&mut self, media: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Send::VT_MEDIA, media);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SendBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SendBuilder {
@@ -2316,6 +2354,7 @@ impl ::core::fmt::Debug for Send<'_> {
       ds.field("reply_to", &self.reply_to());
       ds.field("mentions", &self.mentions());
       ds.field("kind", &self.kind());
+      ds.field("media", &self.media());
       ds.finish()
   }
 }
@@ -9810,10 +9849,10 @@ pub struct EventBodyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CHANNEL_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CHANNEL_OP: u8 = 13;
+pub const ENUM_MAX_CHANNEL_OP: u8 = 14;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 14] = [
+pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 15] = [
   ChannelOp::NONE,
   ChannelOp::send,
   ChannelOp::mark,
@@ -9828,6 +9867,7 @@ pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 14] = [
   ChannelOp::set_muted,
   ChannelOp::block,
   ChannelOp::publish,
+  ChannelOp::send_media,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9849,9 +9889,11 @@ impl ChannelOp {
   pub const set_muted: Self = Self(11);
   pub const block: Self = Self(12);
   pub const publish: Self = Self(13);
+  /// A send with media: who does not know them may not store it without.
+  pub const send_media: Self = Self(14);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 13;
+  pub const ENUM_MAX: u8 = 14;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::send,
@@ -9867,6 +9909,7 @@ impl ChannelOp {
     Self::set_muted,
     Self::block,
     Self::publish,
+    Self::send_media,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9885,6 +9928,7 @@ impl ChannelOp {
       Self::set_muted => Some("set_muted"),
       Self::block => Some("block"),
       Self::publish => Some("publish"),
+      Self::send_media => Some("send_media"),
       _ => None,
     }
   }
@@ -12213,6 +12257,7 @@ impl<'a> SendOp<'a> {
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 14;
   pub const VT_RULING: ::flatbuffers::VOffsetT = 16;
   pub const VT_AUDIENCE: ::flatbuffers::VOffsetT = 18;
+  pub const VT_MEDIA: ::flatbuffers::VOffsetT = 20;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -12226,6 +12271,7 @@ impl<'a> SendOp<'a> {
     let mut builder = SendOpBuilder::new(_fbb);
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_from(args.from);
+    if let Some(x) = args.media { builder.add_media(x); }
     if let Some(x) = args.ruling { builder.add_ruling(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
@@ -12292,6 +12338,13 @@ impl<'a> SendOp<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<super::Audience>(SendOp::VT_AUDIENCE, None)}
   }
+  #[inline]
+  pub fn media(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(SendOp::VT_MEDIA, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for SendOp<'_> {
@@ -12308,6 +12361,7 @@ impl ::flatbuffers::Verifiable for SendOp<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Ruling>>("ruling", Self::VT_RULING, false)?
      .visit_field::<super::Audience>("audience", Self::VT_AUDIENCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("media", Self::VT_MEDIA, false)?
      .finish();
     Ok(())
   }
@@ -12321,6 +12375,7 @@ pub struct SendOpArgs<'a> {
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub ruling: Option<::flatbuffers::WIPOffset<Ruling<'a>>>,
     pub audience: Option<super::Audience>,
+    pub media: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
 }
 impl<'a> Default for SendOpArgs<'a> {
   #[inline]
@@ -12334,6 +12389,7 @@ impl<'a> Default for SendOpArgs<'a> {
       mentions: None,
       ruling: None,
       audience: None,
+      media: None,
     }
   }
 }
@@ -12376,6 +12432,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SendOpBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<super::Audience>(SendOp::VT_AUDIENCE, audience);
   }
   #[inline]
+  pub fn add_media(&mut self, media: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SendOp::VT_MEDIA, media);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SendOpBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SendOpBuilder {
@@ -12403,6 +12463,7 @@ impl ::core::fmt::Debug for SendOp<'_> {
       ds.field("mentions", &self.mentions());
       ds.field("ruling", &self.ruling());
       ds.field("audience", &self.audience());
+      ds.field("media", &self.media());
       ds.finish()
   }
 }
@@ -15146,6 +15207,20 @@ impl<'a> Apply<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_send_media(&self) -> Option<SendOp<'a>> {
+    if self.op_type() == ChannelOp::send_media {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { SendOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Apply<'_> {
@@ -15171,6 +15246,7 @@ impl ::flatbuffers::Verifiable for Apply<'_> {
           ChannelOp::set_muted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SetMutedOp>>("ChannelOp::set_muted", pos),
           ChannelOp::block => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<BlockOp>>("ChannelOp::block", pos),
           ChannelOp::publish => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PublishOp>>("ChannelOp::publish", pos),
+          ChannelOp::send_media => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SendOp>>("ChannelOp::send_media", pos),
           _ => Ok(()),
         }
      })?
@@ -15340,6 +15416,13 @@ impl ::core::fmt::Debug for Apply<'_> {
         },
         ChannelOp::publish => {
           if let Some(x) = self.op_as_publish() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::send_media => {
+          if let Some(x) = self.op_as_send_media() {
             ds.field("op", &x)
           } else {
             ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -22098,6 +22181,7 @@ impl<'a> MessageRecord<'a> {
   pub const VT_EDITED_MS: ::flatbuffers::VOffsetT = 24;
   pub const VT_DELETED: ::flatbuffers::VOffsetT = 26;
   pub const VT_AUDIENCE: ::flatbuffers::VOffsetT = 28;
+  pub const VT_MEDIA: ::flatbuffers::VOffsetT = 30;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -22113,6 +22197,7 @@ impl<'a> MessageRecord<'a> {
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_sent_ms(args.sent_ms);
     builder.add_from(args.from);
+    if let Some(x) = args.media { builder.add_media(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     builder.add_body_bytes(args.body_bytes);
     builder.add_body_parts(args.body_parts);
@@ -22217,6 +22302,13 @@ impl<'a> MessageRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<super::Audience>(MessageRecord::VT_AUDIENCE, None)}
   }
+  #[inline]
+  pub fn media(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::Attachment<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::Attachment>>>>(MessageRecord::VT_MEDIA, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for MessageRecord<'_> {
@@ -22238,6 +22330,7 @@ impl ::flatbuffers::Verifiable for MessageRecord<'_> {
      .visit_field::<u64>("edited_ms", Self::VT_EDITED_MS, false)?
      .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
      .visit_field::<super::Audience>("audience", Self::VT_AUDIENCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::Attachment>>>>("media", Self::VT_MEDIA, false)?
      .finish();
     Ok(())
   }
@@ -22256,6 +22349,7 @@ pub struct MessageRecordArgs<'a> {
     pub edited_ms: Option<u64>,
     pub deleted: bool,
     pub audience: Option<super::Audience>,
+    pub media: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::Attachment<'a>>>>>,
 }
 impl<'a> Default for MessageRecordArgs<'a> {
   #[inline]
@@ -22274,6 +22368,7 @@ impl<'a> Default for MessageRecordArgs<'a> {
       edited_ms: None,
       deleted: false,
       audience: None,
+      media: None,
     }
   }
 }
@@ -22336,6 +22431,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageRecordBuilder<'a, 'b, 
     self.fbb_.push_slot_always::<super::Audience>(MessageRecord::VT_AUDIENCE, audience);
   }
   #[inline]
+  pub fn add_media(&mut self, media: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<super::Attachment<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageRecord::VT_MEDIA, media);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MessageRecordBuilder {
@@ -22367,6 +22466,7 @@ impl ::core::fmt::Debug for MessageRecord<'_> {
       ds.field("edited_ms", &self.edited_ms());
       ds.field("deleted", &self.deleted());
       ds.field("audience", &self.audience());
+      ds.field("media", &self.media());
       ds.finish()
   }
 }

@@ -14,7 +14,7 @@ use crate::flat::{
     self, Builder, Element, FlatTable, FlatUnion, Illegal, Put, Take, VERIFIER, flat_tables, flat_unions,
 };
 use crate::id::{ChannelId, DeviceId, Seq};
-use crate::limits::EMOJIS_OF_MESSAGE_MAX;
+use crate::limits::{EMOJIS_OF_MESSAGE_MAX, MEDIA_OF_MESSAGE_MAX};
 use crate::op::{ChannelOp, CreateOp, EditOp, OpReply, ReactOp, Refusal, Ruling, SendOp};
 use crate::page::SessionStart;
 use crate::position::{Cursor, Position, Stamp};
@@ -30,11 +30,11 @@ mod fb {
 
 /// Peers are nodes of the same cluster, so these guard against damage rather than malice.
 ///
-/// Tables: a delivery has at most 65,536 events, since its targets count them in 16 bits, of 3 tables each and a tally
-/// of each of a message's 32 emojis, and about as many targets. Apparent size: a home's content kept from hints, four
+/// Tables: a delivery has at most 65,536 events, since its targets count them in 16 bits, of 3 tables each, a tally
+/// of each of a message's 32 emojis and its 10 media, and about as many targets. Apparent size: a home's content kept from hints, four
 /// times over.
 const LIMITS: VerifierOptions = VerifierOptions {
-    max_tables: (3 + EMOJIS_OF_MESSAGE_MAX as usize + 1) * 65_536,
+    max_tables: (3 + (EMOJIS_OF_MESSAGE_MAX + MEDIA_OF_MESSAGE_MAX) as usize + 1) * 65_536,
     max_apparent_size: 4 * crate::limits::HINT_BYTES_MAX as usize,
     ..VERIFIER
 };
@@ -80,7 +80,7 @@ flat_tables! {
     Target as Target { session, after, through, events }
     Event as Event { position, channel, body as [union body] }
     LiveEvent as LiveEvent { channel, body as [union body], users }
-    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience }
+    SendOp as SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience, media }
     CreateOp as CreateOp { kind, title, creator, members, idempotency_key, past }
     EditOp as EditOp { by, seq, op_id, base_revision, body, ruling }
     ReactOp as ReactOp { by, seq, op_id, emoji, on }
@@ -127,7 +127,7 @@ flat_unions! {
         Read { user, read_seq } as ReadEvent,
     }
     ChannelOp as ChannelOp in Apply.op by op_type {
-        Send(send),
+        Send(send) or SendMedia if sends_media,
         Mark { user, read_seq } as MarkOp,
         Create(create),
         AddMember { by, user, role } as AddMemberOp,

@@ -99,6 +99,7 @@ fn a_full_batch_fits_in_a_hint() {
         edited_ms: Some(UnixMs(1)),
         deleted: false,
         reactions: vec![tally; EMOJIS_OF_MESSAGE_MAX as usize].into(),
+        media: Vec::new(),
     };
     check(EventBody::Edited(Arc::new(message)));
 }

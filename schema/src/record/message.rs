@@ -10,6 +10,8 @@ use super::flat_records;
 use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery::record as fb;
 use crate::id::{ClientMsgId, Seq, UserId};
+use crate::limits::MEDIA_OF_MESSAGE_MAX;
+use crate::media::Attachment;
 use crate::message::MessageKind;
 use crate::op::Audience;
 use crate::time::UnixMs;
@@ -25,7 +27,7 @@ pub struct MessageRecord {
     pub sent_ms: UnixMs,
     /// The sender's name for it (rule 1).
     pub client_msg_id: ClientMsgId,
-    /// Text; attachments will be further kinds.
+    /// Media if it has any, else text.
     pub kind: MessageKind,
     /// The text, or where its parts are.
     pub body: BodyRecord,
@@ -35,10 +37,25 @@ pub struct MessageRecord {
     pub mentions: Vec<UserId>,
     /// When it was last edited.
     pub edited_ms: Option<UnixMs>,
-    /// Whether it was deleted. Then its text is empty, and it names nobody.
+    /// Whether it was deleted. Then its text is empty, it names nobody and has no media.
     pub deleted: bool,
     /// For whom it is, if it is a post; a reply to one has none.
     pub audience: Option<Audience>,
+    /// What it carries, as it was when it was sent.
+    pub media: Vec<Attachment>,
+}
+
+impl MessageRecord {
+    fn check(&self) -> Result<(), String> {
+        let most = MEDIA_OF_MESSAGE_MAX as usize;
+        if self.media.len() > most {
+            return Err(format!("{} media, the limit is {most}", self.media.len()));
+        }
+        if self.kind != MessageKind::Text.with(&self.media) {
+            return Err(format!("it is of kind {:?} and has {} media", self.kind, self.media.len()));
+        }
+        Ok(())
+    }
 }
 
 /// A message's text where it lies.
@@ -58,8 +75,9 @@ pub enum BodyRecord {
 flat_records! {
     MessageRecord "message" format 1 {
         body as (body, body_parts, body_bytes),
-        mentions, revision, from, sent_ms, client_msg_id, kind, reply_to, edited_ms, deleted, audience
-    }
+        mentions, revision, from, sent_ms, client_msg_id, kind as [beside media], reply_to, edited_ms, deleted, audience,
+        media
+    }, check check
 }
 
 impl Put for BodyRecord {

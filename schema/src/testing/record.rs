@@ -11,15 +11,44 @@ use crate::limits::{
     CLIENT_BYTES_MAX, FAMILIES_OF_DEVICE_MAX, MEMBER_RANGES_MAX, NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX,
     NOTICE_WORDS_BYTES_MAX,
 };
+use crate::message::MessageKind;
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord, EventRecord,
-    HookCallRecord, HookedRecord, MemberRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
+    HookCallRecord, HookedRecord, MemberRecord, MessageRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
 any_fields! { EventRecord { channel, body } }
 any_fields! { HookedRecord { at_ms, body } }
 any_variants! { BodyRecord { Inline { (text) } Parts { parts bytes } } }
+
+/// Its kind is what its media tell.
+impl Any for MessageRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let numbers = (any_value(), any_value(), any_value(), any_value(), any_value(), any_value());
+        (numbers, (any_value(), any_value(), any_value(), any_value(), any_value()))
+            .prop_map(|(numbers, (body, mentions, deleted, audience, media)): (_, (_, _, _, _, Vec<_>))| {
+                let (revision, from, sent_ms, client_msg_id, reply_to, edited_ms) = numbers;
+                let kind = MessageKind::Text.with(&media);
+                Self {
+                    revision,
+                    from,
+                    sent_ms,
+                    client_msg_id,
+                    kind,
+                    body,
+                    reply_to,
+                    mentions,
+                    edited_ms,
+                    deleted,
+                    media,
+                    audience,
+                }
+            })
+            .boxed()
+    }
+}
+
 /// Printable ASCII, up to so many bytes.
 fn printable(bytes_max: u32) -> impl Strategy<Value = String> {
     string_regex(&format!("[ -~]{{0,{bytes_max}}}")).expect("a legal expression")

@@ -165,6 +165,7 @@ mod tests {
             edited_ms: Some(UnixMs(2)),
             deleted: false,
             reactions: message::no_reactions(),
+            media: Vec::new(),
         })
     }
 

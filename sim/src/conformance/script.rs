@@ -292,6 +292,7 @@ impl<T: Transport> Stage<'_, T> {
             reply_to: None,
             mentions: mentions.map(|person| self.node.user(person)).collect(),
             kind: MessageKind::Text,
+            media: Vec::new(),
         })
     }
 

@@ -68,6 +68,8 @@ impl Session {
         out: &mut Outputs,
     ) {
         let version = self.version;
+        let media = &message.media;
+        let media = (!media.is_empty()).then(|| serde_json::to_string(media).expect("attachments are JSON"));
         let Some(subscription) = self.subscription_mut(number) else { return };
         let acks = subscription.unacked.mode() != AckMode::Auto && version == Version::V12;
         let id = (message.channel_id, message.seq.0);
@@ -77,11 +79,12 @@ impl Session {
             .header("x-from", message.from)
             .header("x-sent-ms", message.sent_ms.0)
             .header("x-client-msg-id", message.client_msg_id)
-            .header("x-kind", "text")
+            .header("x-kind", if media.is_some() { "media" } else { "text" })
             .header("x-revision", message.revision)
             .header_if("x-reply-to", message.reply_to.map(|seq| seq.0))
             .header_if("x-edited-ms", message.edited_ms.map(|at| at.0))
             .header_if("x-deleted", message.deleted.then_some(true))
+            .header_if("x-media", media)
             .header_if("x-cursor", cursor)
             .header("content-type", TEXT);
         self.say(now, writer.body(message.body.as_bytes()), out);

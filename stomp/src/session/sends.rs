@@ -10,7 +10,9 @@ use std::sync::Arc;
 use schema::command::ErrorReply;
 use schema::limits::UNANSWERED_MAX;
 use schema::message::{MessageKind, no_mentions};
-use schema::{ClientMsgId, Command, DeviceId, ErrorCode, Instant, Now, Refusal, Seq, SessionId, UnixMs, UserId};
+use schema::{
+    ClientMsgId, Command, DeviceId, ErrorCode, Instant, MediaId, Now, Refusal, Seq, SessionId, UnixMs, UserId,
+};
 
 use crate::destination::Destination;
 use crate::frame::{Frame, FrameWriter, Verb};
@@ -155,6 +157,7 @@ impl Session {
         let receipt = frame.header("receipt").map(str::to_owned);
         match destination {
             Destination::Channel(channel_id) | Destination::Send(channel_id) => {
+                let media = media(frame)?;
                 let send = Send {
                     channel_id,
                     client_msg_id: match parsed(frame, "x-client-msg-id")? {
@@ -164,7 +167,8 @@ impl Session {
                     body: Arc::from(body),
                     reply_to: parsed(frame, "x-reply-to")?.map(Seq),
                     mentions: mentions(frame)?,
-                    kind: MessageKind::default(),
+                    kind: MessageKind::Text.with(&media),
+                    media,
                 };
                 let unsent = Unsent { send, receipt, until: None };
                 self.under_way.sends.next += 1;
@@ -265,5 +269,11 @@ impl Session {
 fn mentions(frame: &Frame) -> Result<Arc<[UserId]>, Refusal> {
     let Some(list) = frame.header("x-mentions") else { return Ok(no_mentions()) };
     let bad = |error| Refusal::new(ErrorCode::BadRequest, format!("x-mentions: {error}"));
+    list.split(',').map(|id| id.trim().parse().map_err(bad)).collect()
+}
+
+fn media(frame: &Frame) -> Result<Vec<MediaId>, Refusal> {
+    let Some(list) = frame.header("x-media") else { return Ok(Vec::new()) };
+    let bad = |error| Refusal::new(ErrorCode::BadRequest, format!("x-media: {error}"));
     list.split(',').map(|id| id.trim().parse().map_err(bad)).collect()
 }

@@ -164,6 +164,7 @@ fn send(
                 edited_ms: None,
                 deleted: false,
                 audience: None,
+                media: Vec::new(),
             };
             tx.set(&keys::message(channel, heads[place]), &record.encode());
             tx.set(&keys::head(channel), &HeadRecord { seq: heads[place], sent_ms }.encode());

@@ -3,9 +3,11 @@
 //! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts. A message of which a
 //! row is missing or cannot be read is none, whatever refers to it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schema::media::Attachment;
 use schema::message::Tally;
 use schema::record::{BodyRecord, EventRecord, EventRecordBody, MessageRecord, RecordError, TalliesRecord};
 use schema::{ChannelId, Event, EventBody, Message, Position, Seq, UserId};
@@ -64,11 +66,12 @@ pub(super) fn text_bytes(record: &MessageRecord) -> usize {
     }
 }
 
-/// Bytes of a message's text and, about, of its reactions.
+/// Bytes of a message's text and, about, of its reactions and of what it says of its media.
 pub(super) fn content_bytes(placed: &Placed) -> usize {
     /// As in [`Event::weight_bytes`].
     const TALLY_BYTES: usize = 64;
-    text_bytes(&placed.record) + placed.tallies.counts.len() * TALLY_BYTES
+    let media: usize = placed.record.media.iter().map(Attachment::weight_bytes).sum();
+    text_bytes(&placed.record) + placed.tallies.counts.len() * TALLY_BYTES + media
 }
 
 /// The messages of these rows, with the parts of long bodies read from the same version.
@@ -107,6 +110,7 @@ pub(super) fn shown(
         edited_ms,
         deleted,
         audience: _,
+        media,
     } = record;
     let tally = |(emoji, count): &(_, u32)| Tally { emoji: schema::Emoji::clone(emoji), count: *count, mine: false };
     Message {
@@ -123,6 +127,7 @@ pub(super) fn shown(
         edited_ms,
         deleted,
         reactions: tallies.counts.iter().map(tally).collect(),
+        media,
     }
 }
 
@@ -168,6 +173,19 @@ pub(super) async fn text<T: Transaction>(
             Ok(unreadable::refuse(&range.begin, text)?)
         }
     }
+}
+
+/// What a message is found by: its text, and behind it the names of its files, a line each.
+pub(super) fn searched<'a>(text: &'a str, record: &MessageRecord) -> Cow<'a, str> {
+    let mut searched = Cow::Borrowed(text);
+    for name in record.media.iter().map(|media| &*media.name).filter(|name| !name.is_empty()) {
+        let searched = searched.to_mut();
+        if !searched.is_empty() {
+            searched.push('\n');
+        }
+        searched.push_str(name);
+    }
+    searched
 }
 
 /// The message that an event is about, if it is about one.

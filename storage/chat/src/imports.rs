@@ -287,6 +287,7 @@ pub async fn append<E: Engine>(
                 edited_ms: None,
                 deleted: false,
                 audience: None,
+                media: Vec::new(),
             };
             tx.set(&keys::message(channel, at.seq), &record.encode());
             // I5: each message has its first reply. Nobody sends under an id of this kind, so what it answered counts for nothing.

@@ -13,12 +13,12 @@ use schema::command::{History, HistoryPage};
 use schema::limits::{MENTIONS_MAX, PRESENCE_USERS_MAX, PUBLISHED_BYTES_MAX};
 use schema::message::{MessageKind, no_mentions};
 use schema::op::SendOp;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, PresenceState, Seq, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, MediaId, OpReply, PresenceState, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
-use super::super::messages::{HistoryQuery, body_is_legal};
+use super::super::messages::{HistoryQuery, body_is_legal, no_text};
 use super::super::notifications::is_category;
 use super::{Backend, Named, Refused, check_length, each, no_such_user};
 use crate::extract::{JsonBody, UrlPath, UrlQuery};
@@ -38,7 +38,9 @@ pub(crate) struct ServerSend {
     from: Option<Named>,
     /// A UUID of version 7, made once per message and repeated on every retry.
     client_msg_id: ClientMsgId,
-    /// Up to 100,000 characters.
+    /// Up to 100,000 characters; with media it may be empty, or left out.
+    #[serde(default = "no_text")]
+    #[schema(value_type = String)]
     body: Arc<str>,
     /// The seq of the message that it answers.
     reply_to: Option<Seq>,
@@ -46,9 +48,12 @@ pub(crate) struct ServerSend {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     mentions: Vec<Named>,
-    /// Its kind.
+    /// Its kind: `media` where it has any, whether that is said or not.
     #[serde(default)]
     kind: MessageKind,
+    /// Media of the one in whose name it is sent, up to 10, each once.
+    #[serde(default)]
+    media: Vec<MediaId>,
 }
 
 /// A message to be sent to many channels.
@@ -163,8 +168,8 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     UrlPath(channel): UrlPath<ChannelId>,
     JsonBody(request): JsonBody<ServerSend>,
 ) -> Result<(StatusCode, Json<ServerSent>), Problem> {
-    let ServerSend { from, client_msg_id, body, reply_to, mentions, kind } = request;
-    body_is_legal(&body)?;
+    let ServerSend { from, client_msg_id, body, reply_to, mentions, kind, media } = request;
+    body_is_legal(&body, !media.is_empty())?;
     if mentions.len() > MENTIONS_MAX as usize {
         let detail = format!("{} mentions, the limit is {MENTIONS_MAX}", mentions.len());
         return Err(Problem::new(ErrorCode::LimitExceeded, detail));
@@ -173,7 +178,7 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     let user = |name: &Named| users.get(name).copied().ok_or_else(|| no_such_user(name));
     let mentions = mentions.iter().map(user).collect::<Result<Vec<_>, _>>()?.into();
     let from = backend.sender(from.as_ref()).await?;
-    let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None, audience: None };
+    let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None, audience: None, media };
     let (seq, sent_ms, duplicate) = backend.sent(channel, op).await?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(ServerSent { seq, sent_ms, duplicate, from })))
@@ -190,13 +195,14 @@ pub(crate) async fn broadcast<E: Engine, S: Shards>(
 ) -> Answer<BroadcastOutcomes> {
     let BroadcastRequest { channels, from, client_msg_id, body, kind } = request;
     check_length("channels", channels.len(), CHANNELS_MAX)?;
-    body_is_legal(&body)?;
+    body_is_legal(&body, false)?;
     backend.charge(channels.len())?;
     let from = backend.sender(from.as_ref()).await?;
     let send = async |channel: ChannelId| {
         let client_msg_id = id_within(client_msg_id, channel);
         let (body, reply_to, mentions) = (Arc::clone(&body), None, no_mentions());
-        let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling: None, audience: None };
+        let (ruling, audience, media) = (None, None, Vec::new());
+        let op = SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience, media };
         let (seq, duplicate, refused) = match backend.sent(channel, op).await {
             Ok((seq, _, duplicate)) => (Some(seq), duplicate, None),
             Err(problem) => (None, false, Some(problem.into())),

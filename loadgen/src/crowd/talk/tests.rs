@@ -56,6 +56,7 @@ fn sent(crowd: &mut Crowd, session: usize, seq: u64, now_ns: u64) -> Option<(u32
             edited_ms: None,
             deleted: false,
             reactions: no_reactions(),
+            media: Vec::new(),
         },
     ))
 }

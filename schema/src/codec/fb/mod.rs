@@ -13,15 +13,15 @@ use crate::command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
 use crate::flat::{self, Builder, FlatTable as _, FlatUnion as _, Illegal, Take as _, VERIFIER};
 use crate::generated::rookery as fb;
 use crate::limits::{
-    EMOJIS_OF_MESSAGE_MAX, HISTORY_ROWS_MAX, PRESENCE_USERS_MAX, SEARCH_HITS_MAX, SMALL_GROUP_MEMBERS_MAX,
-    SNAPSHOT_CHANNELS_MAX, WATCHED_MAX,
+    EMOJIS_OF_MESSAGE_MAX, HISTORY_ROWS_MAX, MEDIA_OF_MESSAGE_MAX, PRESENCE_USERS_MAX, SEARCH_HITS_MAX,
+    SMALL_GROUP_MEMBERS_MAX, SNAPSHOT_CHANNELS_MAX, WATCHED_MAX,
 };
 
 /// Tables around the rows of a page: the envelope, the push or reply, and a few to grow.
 const AROUND_TABLES: u32 = 8;
-/// Tables of the largest page that a server says: one of history whose 200 messages have a tally of each of 32 emojis,
-/// 200 × (1 + 32) = 6,600.
-const PAGE_TABLES_MAX: u32 = HISTORY_ROWS_MAX * (1 + EMOJIS_OF_MESSAGE_MAX);
+/// Tables of the largest page that a server says: one of history whose 200 messages have a tally of each of 32 emojis and
+/// 10 media, 200 × (1 + 32 + 10) = 8,600.
+const PAGE_TABLES_MAX: u32 = HISTORY_ROWS_MAX * (1 + EMOJIS_OF_MESSAGE_MAX + MEDIA_OF_MESSAGE_MAX);
 const _: () = assert!(SNAPSHOT_CHANNELS_MAX <= PAGE_TABLES_MAX, "a snapshot verifies");
 const _: () = assert!(WATCHED_MAX <= PAGE_TABLES_MAX, "everyone who is watched verifies");
 const _: () = assert!(PRESENCE_USERS_MAX <= PAGE_TABLES_MAX, "a page of members' presence verifies");
@@ -172,8 +172,9 @@ mod tests {
     use crate::command::{
         Edit, HistoryPage, Opened, PresenceGet, ReadMark, SearchHit, SearchPage, Send, SnapshotChannel,
     };
-    use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+    use crate::id::{ChannelId, ClientMsgId, MediaId, Seq, UserId};
     use crate::limits::{BODY_CHARS_MAX, HISTORY_BYTES_MAX, MENTIONS_MAX};
+    use crate::media::{Attachment, MediaKind};
     use crate::message::{Message, MessageKind, Tally};
     use crate::op::ChannelKind;
     use crate::presence::{PresenceEntry, PresenceState};
@@ -279,7 +280,7 @@ mod tests {
             "4 Delete(Delete { channel_id: ChannelId(0), seq: Seq(0), op_id: 019b76da-a800-7000-8000-000000000000 })",
         );
         check(&raw_delete(v4), "4 !107");
-        check(&send(v7, 1), "4 !107");
+        check(&send(v7, 2), "4 !107");
         check(
             &raw(fb::Command::connect.0, |builder| {
                 let (token, device_id) = (Some(builder.create_string("t")), Some(builder.create_string("a b")));
@@ -301,10 +302,22 @@ mod tests {
         ServerFrame::Reply { id: 1, reply: Ok(reply) }
     }
 
-    /// A page of messages of `emojis` reactions each, all of the longest emoji.
-    fn history(messages: u32, emojis: u32) -> ServerFrame {
+    /// A page of messages of `emojis` reactions each, all of the longest emoji, and of so many media.
+    fn history(messages: u32, emojis: u32, media: u32) -> ServerFrame {
         let longest = "🧑🏻\u{200d}\u{2764}\u{fe0f}\u{200d}💋\u{200d}🧑🏼";
         let tally = Tally { emoji: longest.parse().expect("an emoji"), count: u32::MAX, mine: true };
+        let attachment = Attachment {
+            media_id: MediaId(1),
+            kind: MediaKind::Image,
+            content_type: "image/jpeg".into(),
+            name: "a.jpg".into(),
+            bytes: 1,
+            width: 1,
+            height: 1,
+            blurhash: "LEHV6nWB2yk8pyo0adR*.7kCMdnj".into(),
+            poster: Some(MediaId(2)),
+        };
+        let media = vec![attachment; media as usize];
         let message = Message {
             channel_id: ChannelId(1),
             seq: Seq(1),
@@ -312,13 +325,14 @@ mod tests {
             from: UserId(1),
             sent_ms: UnixMs(1),
             client_msg_id: ClientMsgId::new(UnixMs(1), 0),
-            kind: MessageKind::Text,
+            kind: MessageKind::Text.with(&media),
             body: "b".repeat((HISTORY_BYTES_MAX / HISTORY_ROWS_MAX) as usize).into(),
             reply_to: Some(Seq(1)),
             mentions: vec![UserId(1); MENTIONS_MAX as usize].into(),
             edited_ms: Some(UnixMs(1)),
             deleted: false,
             reactions: vec![tally; emojis as usize].into(),
+            media,
         };
         let message = Arc::new(message);
         let messages = vec![message; messages as usize];
@@ -327,9 +341,10 @@ mod tests {
 
     #[test]
     fn the_largest_page_of_history_verifies_and_no_larger_one() {
-        check_server_frame(history(HISTORY_ROWS_MAX, 0), true);
-        check_server_frame(history(HISTORY_ROWS_MAX, EMOJIS_OF_MESSAGE_MAX), true);
-        check_server_frame(history(HISTORY_ROWS_MAX + 1, EMOJIS_OF_MESSAGE_MAX), false);
+        check_server_frame(history(HISTORY_ROWS_MAX, 0, 0), true);
+        check_server_frame(history(HISTORY_ROWS_MAX, EMOJIS_OF_MESSAGE_MAX, 0), true);
+        check_server_frame(history(HISTORY_ROWS_MAX, EMOJIS_OF_MESSAGE_MAX, MEDIA_OF_MESSAGE_MAX), true);
+        check_server_frame(history(HISTORY_ROWS_MAX + 1, EMOJIS_OF_MESSAGE_MAX, MEDIA_OF_MESSAGE_MAX), false);
     }
 
     #[test]
@@ -386,7 +401,8 @@ mod tests {
             body: Arc::clone(&body),
             reply_to: None,
             mentions,
-            kind: MessageKind::Text,
+            kind: MessageKind::Media,
+            media: vec![MediaId(1); MEDIA_OF_MESSAGE_MAX as usize],
         };
         check(Command::Send(send));
         check(Command::Edit(Edit { channel_id, seq: Seq(1), op_id: id, base_revision: 0, body }));

@@ -65,7 +65,7 @@ flat_unions! {
 
 flat_tables! {
     Connect as Connect { token, device_id, cursor, client }
-    Send as Send { channel_id, client_msg_id, body, reply_to, mentions, kind }
+    Send as Send { channel_id, client_msg_id, body, reply_to, mentions, kind, media }
     History as History { channel_id, window as (before, after, around), limit }
     Edit as Edit { channel_id, seq, op_id, base_revision, body }
     Delete as Delete { channel_id, seq, op_id }

@@ -38,7 +38,7 @@ const CASES: &str = "\
     app arrival arrival-empty arrival-later block channel-direct channel-group channel-large code contact dead dedup \
     dedup-delete dedup-edit dedup-react delivery device device-silent event-deleted event-edited event-membership \
     event-message event-reaction event-read event-role event-title fence first-notice friend friend-asked friend-requested \
-    head hook hook-before hook-call hooked hooked-gap hooked-message hooked-presence idempotency job media member member-left member-returned message message-deleted message-edited message-parts \
+    head hook hook-before hook-call hooked hooked-gap hooked-message hooked-presence idempotency job media member member-left member-returned message message-deleted message-edited message-media message-parts \
     message-plain node node-nameless notice notice-event presence presence-unknown push read-mark refresh \
     refresh-external refresh-used settings tallies tallies-none template-variant template-version told upload user \
     user-external";

@@ -427,5 +427,6 @@ fn send(key: Key, body: &Arc<str>) -> Command {
         reply_to: None,
         mentions: message::no_mentions(),
         kind: MessageKind::Text,
+        media: Vec::new(),
     })
 }

@@ -73,6 +73,7 @@ impl Device {
             mentions: message::no_mentions(),
             ruling: None,
             audience: None,
+            media: Vec::new(),
         })
     }
 

@@ -123,6 +123,7 @@ impl Person {
             mentions: message::no_mentions(),
             ruling: None,
             audience,
+            media: Vec::new(),
         })
     }
 

@@ -141,5 +141,6 @@ fn send(load: &Load, channel: u64, number: u64) -> ChannelOp {
         mentions: message::no_mentions(),
         ruling: None,
         audience: None,
+        media: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@ use schema::op::ChannelKind;
 use schema::record::{AnsweredOp, BodyRecord, ChannelRecord, DedupRecord, HeadRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, Seq, UnixMs, UserId};
 
-use super::{Check, CheckError, Checked, violated};
+use super::{Check, CheckError, Checked, media, violated};
 use crate::content::Placed;
 use crate::keys::{self, DedupKey, MentionKey};
 use crate::{clock, content, packed};
@@ -109,6 +109,7 @@ impl Check for Messages {
             }
         }
         mentions_are_kept(tx, &placed).await?;
+        media::are_held(tx, &placed).await?;
         if let Some((channel, seq)) = first_unread(tx, placed).await? {
             return violated("I2", format!("the body of {seq} of channel {channel} cannot be read"));
         }
@@ -177,7 +178,7 @@ impl Messages {
             BodyRecord::Inline(text) => !text.is_empty(),
             BodyRecord::Parts { .. } => true,
         };
-        if record.deleted && (left || !record.mentions.is_empty()) {
+        if record.deleted && (left || !record.mentions.is_empty() || !record.media.is_empty()) {
             return violated("I2", format!("channel {channel}: {seq} was deleted and still says something"));
         }
         self.at = Some(At { seq, sent_ms: record.sent_ms, ..before });

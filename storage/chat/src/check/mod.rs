@@ -2,11 +2,12 @@
 //!
 //! Owns the walk over ranges of rows, a page at a time, so that a store of any size is checked in bounded memory.
 //! Changes nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the
-//! head, times never decrease, bodies are whole), I5 (a message and its first reply name each other, and a reaction
+//! head, times never decrease, bodies are whole, media are held by who carries them), I5 (a message and its first reply name each other, and a reaction
 //! counts once) and I6 (an inbox tells each visible message once and in order, and what became of it to nobody else).
 //! Of a store at rest: what changes between pages may look like a violation.
 
 mod inboxes;
+mod media;
 mod messages;
 mod reactions;
 mod rows;
@@ -160,6 +161,7 @@ pub async fn run<E: Engine>(engine: &E, progress: impl FnMut(&Checked) + Send) -
     again!(async { last.compare(&engine.begin(Begin::Fresh)).await })?;
     walk.table(Table::Tallies, reactions::Tallies).await?;
     walk.table(Table::Mention, reactions::Mentions).await?;
+    walk.table(Table::MediaUse, media::Uses).await?;
     inboxes::inboxes(&mut walk).await?;
     Ok(walk.checked)
 }

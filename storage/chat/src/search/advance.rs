@@ -119,6 +119,7 @@ async fn add<T: Transaction>(
     }
     let text = content::text(tx, (channel, seq), record).await?;
     contents.add_message(seq, record.sent_ms);
+    let text = content::searched(&text, record);
     each_term(&text, record.from, |term| contents.postings.push((term, std::cmp::Reverse(seq))));
     Ok(text.len())
 }

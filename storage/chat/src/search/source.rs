@@ -266,6 +266,7 @@ impl Opened {
                 Err(LayerError::Record(_)) => continue,
                 text => text?,
             };
+            let text = content::searched(&text, &record);
             self.text_bytes += text.len();
             if let Some(snippet) = wanted.query.snippet(&text) {
                 let MessageRecord { sent_ms, from, .. } = record;

@@ -79,7 +79,7 @@ async fn size<T: Transaction>(tx: &T, channel: ChannelId) -> Result<IndexSize, L
         }
         let text = content::text(tx, (channel, seq), &record).await?;
         let mut lacking = None;
-        each_term(&text, record.from, |term| {
+        each_term(&content::searched(&text, &record), record.from, |term| {
             if !postings.contains(&(term, std::cmp::Reverse(seq))) {
                 lacking = Some(term);
             }

@@ -1,6 +1,7 @@
 //! The layers over the memory engine, with faults, and the main path over the embedded one.
 
 mod append;
+mod attachments;
 mod before;
 mod beside;
 mod budget;

@@ -183,6 +183,7 @@ fn fill(engine: &MemoryEngine, first: u64, last: u64) {
                     edited_ms: None,
                     deleted: false,
                     audience: None,
+                    media: Vec::new(),
                 };
                 tx.set(&keys::message(channel("g"), Seq(number)), &record.encode());
                 let head = HeadRecord { seq: Seq(number), sent_ms: record.sent_ms };

@@ -141,6 +141,7 @@ impl Feeds {
             mentions: message::no_mentions(),
             ruling: None,
             audience: Some(audience),
+            media: Vec::new(),
         };
         match self.apply(channel_of(author), ChannelOp::Send(op)) {
             Ok(OpReply::Sent { seq, sent_ms, .. }) => {

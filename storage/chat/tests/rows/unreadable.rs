@@ -25,7 +25,8 @@ use schema::record::{
     PushItem, UploadRecord,
 };
 use schema::{
-    Attachment, Incarnation, MediaId, MediaKind, Medium, NoticeId, Position, PresenceState, Seq, Stamp, UnixMs, UserId,
+    Attachment, ChannelId, Incarnation, MediaId, MediaKind, Medium, NoticeId, Position, PresenceState, Seq, Stamp,
+    UnixMs, UserId,
 };
 
 use crate::notices_of_apps;
@@ -72,7 +73,7 @@ fn world() -> World<MemoryEngine> {
     world
 }
 
-/// A media that a message holds, and an upload.
+/// A media that another holds, and an upload.
 fn media(engine: &MemoryEngine) {
     let attachment = Attachment {
         media_id: MediaId(7),
@@ -110,7 +111,7 @@ fn media(engine: &MemoryEngine) {
     write(engine, |tx| {
         tx.set(&keys::media(MediaId(7)), &media.encode());
         tx.set(&keys::media_hash(ME, [1; 32]), &MediaId(7).0.to_be_bytes());
-        tx.set(&keys::media_use(MediaId(7), channel("g"), Seq(1)), &[1]);
+        tx.set(&keys::media_use(MediaId(7), ChannelId(0), Seq(8)), &[1]);
         tx.set(&keys::media_due(WALL, MediaId(8)), &[1]);
         tx.set(&keys::upload(MediaId(8)), &upload.encode());
         tx.set(&keys::media_of_user(ME, MediaId(7)), &[1]);

@@ -6,6 +6,7 @@
 //! 1 sends a           to channel g, the text "a" under the id "a"      d.1 sends a      to channel d
 //! 1 sends a=hello     another text under the id "a"                    1 sends a@-31    an id made 31 days ago
 //! 1 sends a re 2      in reply to seq 2                                1 sends a to 2+3 mentions users 2 and 3
+//! 1 sends a with 11+12 carries two media: `with none` says that it has some and names none
 //! 1 marks 2           has read up to seq 2
 //! 1 adds 4            or `adds 4 admin`                                1 removes 4
 //! x.1 opens 3         makes the direct channel x                       x.1 makes 2+3    or `makes 2+3 key K`
@@ -35,8 +36,9 @@ use schema::op::{ChannelKind, CreateOp, EditOp, PastAccess, ReactOp, SendOp};
 use schema::record::{NodeRecord, UserRecord};
 use schema::view::Partition;
 use schema::{
-    Audience, ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, Member, MessageKind,
-    OpReply, Owner, Position, Refusal, Ruling, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
+    Audience, ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, MediaId, Member, Message,
+    MessageKind, OpReply, Owner, Position, Refusal, Ruling, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View,
+    message,
 };
 
 /// When every script begins.
@@ -126,8 +128,8 @@ pub(crate) fn account(name: &str) -> UserRecord {
 /// A text that is sent.
 pub(crate) fn text(from: u64, client_msg_id: ClientMsgId, body: impl Into<Arc<str>>) -> ChannelOp {
     let (from, kind, mentions) = (UserId(from), MessageKind::Text, message::no_mentions());
-    let (body, reply_to, ruling, audience) = (body.into(), None, None, None);
-    ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience })
+    let (body, reply_to, ruling, audience, media) = (body.into(), None, None, None, Vec::new());
+    ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience, media })
 }
 
 impl<E: Engine> World<E> {
@@ -343,8 +345,8 @@ fn body_words(channel: ChannelId, body: &EventBody) -> String {
     let channel = name(channel);
     match body {
         EventBody::Message(message) if message.deleted => format!("{channel}{} gone", message.seq),
-        EventBody::Message(message) => format!("{channel}{}={}", message.seq, message.body),
-        EventBody::Edited(message) => format!("{channel}{} edited={}", message.seq, message.body),
+        EventBody::Message(message) => format!("{channel}{}={}{}", message.seq, message.body, carried(message)),
+        EventBody::Edited(message) => format!("{channel}{} edited={}{}", message.seq, message.body, carried(message)),
         EventBody::Deleted { seq, .. } => format!("{channel}{seq} deleted"),
         EventBody::Reaction { seq, emoji, count, on, .. } => {
             format!("{channel}{seq} {}{emoji}{count}", if *on { '+' } else { '-' })
@@ -352,6 +354,13 @@ fn body_words(channel: ChannelId, body: &EventBody) -> String {
         EventBody::Membership { user, change, .. } => format!("{channel} {change:?} {user}").to_lowercase(),
         EventBody::Read { read_seq, .. } => format!("{channel} read {read_seq}"),
     }
+}
+
+/// What a message carries, in words: ` [cat.jpg, report.pdf]`.
+pub(crate) fn carried(message: &Message) -> String {
+    assert_eq!(message.kind, MessageKind::Text.with(&message.media), "{message:?}");
+    let names: Vec<&str> = message.media.iter().map(|media| &*media.name).collect();
+    if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
 }
 
 fn live_words(event: &LiveEvent) -> String {
@@ -470,6 +479,13 @@ fn named(object: &str) -> (ClientMsgId, &str) {
 fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
     let (client_msg_id, body) = named(object);
     let (mut reply_to, mut mentions, mut judged) = (None, message::no_mentions(), None);
+    let (mut kind, mut media, mut rest) = (MessageKind::Text, Vec::new(), rest);
+    if let ["with", named, behind @ ..] = rest {
+        kind = MessageKind::Media;
+        let named = named.split('+').filter(|&name| name != "none");
+        media = named.map(|name| MediaId(name.parse().expect("a media"))).collect();
+        rest = behind;
+    }
     match rest {
         [] => {}
         ["re", seq] => reply_to = Some(seq_of(seq)),
@@ -477,16 +493,8 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
         ["judged", said @ ..] => judged = Some(ruling(said)),
         _ => panic!("{rest:?}"),
     }
-    ChannelOp::Send(SendOp {
-        from,
-        client_msg_id,
-        kind: MessageKind::Text,
-        body: body.into(),
-        reply_to,
-        mentions,
-        ruling: judged,
-        audience: None,
-    })
+    let (body, ruling, audience) = (body.into(), judged, None);
+    ChannelOp::Send(SendOp { from, client_msg_id, kind, body, reply_to, mentions, ruling, audience, media })
 }
 
 fn post(from: UserId, object: &str, audience: &str, rest: &[&str]) -> ChannelOp {

@@ -1,12 +1,13 @@
-//! A message's text is taken away.
+//! A message's text is taken away, and its media.
 //!
 //! Upholds I2: a deletion is the last revision of the message that this transaction read.
 
 use schema::event::Role;
-use schema::limits::MENTIONS_MAX;
+use schema::limits::{MEDIA_OF_MESSAGE_MAX, MENTIONS_MAX};
+use schema::media::Attachment;
 use schema::op::ChannelKind;
 use schema::record::{BodyRecord, EventRecordBody, MessageRecord};
-use schema::{ChannelId, ClientMsgId, ErrorCode, OpReply, Seq, UserId};
+use schema::{ChannelId, ClientMsgId, ErrorCode, MessageKind, OpReply, Seq, UserId};
 
 use super::Operation;
 use super::message::{clear_body, reached, revised};
@@ -16,6 +17,7 @@ use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
 use crate::body::PARTS_MAX;
 use crate::keys::{self, MentionKey};
+use crate::packed;
 
 pub(super) struct Delete {
     pub(super) by: UserId,
@@ -28,10 +30,11 @@ impl Operation for Delete {
         read.change(self.by, self.op_id, self.seq);
     }
 
-    /// Message, first reply, the index's, tallies, and the range of reactions; what a post has beside; parts and names go;
-    /// an event for each member.
+    /// Message, first reply, the index's, tallies, and the range of reactions; what a post has beside; parts, names and media
+    /// go; an event for each member.
     fn cost(&self, members: usize) -> Cost {
-        Cost::rows(5 + post::ROWS + PARTS_MAX as usize + MENTIONS_MAX as usize + members)
+        let listed = MENTIONS_MAX as usize + 2 * MEDIA_OF_MESSAGE_MAX as usize;
+        Cost::rows(5 + post::ROWS + PARTS_MAX as usize + listed + members)
     }
 
     /// By the author, or whoever may delete others' messages. Deleting again changes nothing.
@@ -63,15 +66,22 @@ impl Operation for Delete {
         for &user in &before.mentions {
             draft.clear(MentionKey { user, sent_ms: before.sent_ms, channel, seq }.to_key());
         }
+        for &Attachment { media_id, .. } in &before.media {
+            draft.clear(keys::media_use(media_id, channel, seq));
+            // Unless something else holds it.
+            draft.set(keys::media_due(draft.wall(), media_id), packed::MARK);
+        }
         draft.clear(keys::tallies(channel, seq));
         draft.clear_range(keys::reactions(channel, seq));
         let record = MessageRecord {
             revision: before.revision + 1,
+            kind: MessageKind::Text,
             body: BodyRecord::Inline("".into()),
             reply_to: None,
             mentions: Vec::new(),
             edited_ms: None,
             deleted: true,
+            media: Vec::new(),
             ..before
         };
         revised(draft, channel, seq, &record);

@@ -28,20 +28,20 @@ impl Operation for EditOp {
         Cost::rows(3 + parts + members).and_bytes(text.len())
     }
 
-    /// Whom it named at first it names still.
+    /// Whom it named at first it names still, and what it carried it carries.
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
         let change = Change::Edit { base_revision: self.base_revision, body: &self.body };
         let asked = Asked::change(channel, self.by, self.op_id, self.seq, change);
         if let Some(first) = draft.first_reply(&asked)? {
             return Ok(OpReply::Revised { revision: first.revision });
         }
-        if self.body.is_empty() {
-            return refuse(ErrorCode::BadRequest, "a message has a text: to take it away, delete the message");
-        }
         check_length(&self.body)?;
         let before = reached_undeleted(draft, channel, self.by, self.seq)?;
         if before.from != self.by {
             return refuse(ErrorCode::PermissionDenied, "only its author may edit a message");
+        }
+        if self.body.is_empty() && before.media.is_empty() {
+            return refuse(ErrorCode::BadRequest, "a message has a text: to take it away, delete the message");
         }
         if before.revision != self.base_revision {
             let (base, newest) = (self.base_revision, before.revision);
