@@ -65,6 +65,11 @@ impl Signer {
         Self { key: key.derive("URLs of media"), base_url: base_url.trim_end_matches('/').to_owned(), ttl_s }
     }
 
+    /// What is put before the paths of URLs.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// When a URL expires that is made now.
     pub(crate) fn expires(&self, now: UnixMs) -> UnixMs {
         let step_s = (self.ttl_s / 4).max(1);

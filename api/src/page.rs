@@ -1,7 +1,7 @@
 //! Files of the web page, as they were when this was built.
 //!
 //! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
-//! this server, its WebSocket, those of the nodes beside it and their APIs, and nothing else. What the files hold is `web/`.
+//! this server, its WebSocket, those of the nodes beside it and their APIs, and a cache before its media, and nothing else. What the files hold is `web/`.
 
 use std::sync::Arc;
 
@@ -19,18 +19,24 @@ use crate::origin::Origin;
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Serves `index.html` at `/` and every other file at its own path.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &Origin, node: &Arc<dyn Node>) -> Router<S> {
+///
+/// `media` is what is put before the paths of media: empty, or the address of a cache, from which pictures are loaded too.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
+    ws_origin: &Origin,
+    node: &Arc<dyn Node>,
+    media: &str,
+) -> Router<S> {
     FILES.iter().fold(Router::new(), |router, &(path, bytes)| {
         let route = if path == "index.html" { "/".to_owned() } else { format!("/{path}") };
         let kind = content_type(path);
         let tag = tag(bytes);
-        let (ws_origin, node) = (ws_origin.clone(), Arc::clone(node));
+        let (ws_origin, node, media) = (ws_origin.clone(), Arc::clone(node), media.to_owned());
         router.route(
             &route,
             get(async move |headers: HeaderMap| {
                 let peers = node.peers();
                 let others = peers.nodes.iter().flat_map(|peer| [peer.ws_url.as_str(), peer.api_url.as_str()]);
-                let policy = policy(&ws_origin.for_client(&headers), others);
+                let policy = policy(&ws_origin.for_client(&headers), others, &media);
                 file(&headers, bytes, kind, tag, policy)
             }),
         )
@@ -79,15 +85,27 @@ fn names(headers: &HeaderMap, tag: &[u8]) -> bool {
     })
 }
 
-fn policy<'a>(ws_origin: &str, others: impl Iterator<Item = &'a str>) -> HeaderValue {
+fn policy<'a>(ws_origin: &str, others: impl Iterator<Item = &'a str>, media: &str) -> HeaderValue {
     let plain =
         |url: &&str| !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_graphic() && !b",;'".contains(&byte));
-    let others: String = others.filter(plain).filter(|url| *url != ws_origin).map(|url| format!(" {url}")).collect();
+    let others: Vec<&str> = others.filter(plain).collect();
+    // The host alone: of a source with a path, what is below it counts only if that ends with a slash. Where a page asks
+    // another node, pictures are that one's.
+    let nodes = others.iter().copied().filter(|url| url.starts_with("http"));
+    let media: String = nodes.chain(Some(origin(media)).filter(plain)).map(|url| format!(" {url}")).collect();
+    let others: String = others.into_iter().filter(|url| *url != ws_origin).map(|url| format!(" {url}")).collect();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; font-src 'self'; \
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'{media}; \
+         media-src 'self' blob:{media}; font-src 'self'; \
          connect-src 'self' {ws_origin}{others}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("`serve` refuses another origin, and a host is plain")
+}
+
+/// An address without its path.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |end| &url[..host + end])
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -145,13 +163,34 @@ mod tests {
     #[test]
     fn a_page_may_connect_to_every_node_and_to_nothing_else() {
         let check = |others: &[&str], expected: &str| {
-            let policy = policy("ws://a:1", others.iter().copied());
+            let policy = policy("ws://a:1", others.iter().copied(), "");
             let sources = policy.to_str().expect("text").split("; ").find_map(|part| part.strip_prefix("connect-src "));
             assert_eq!(sources, Some(expected), "{others:?}");
         };
         check(&[], "'self' ws://a:1");
         check(&["ws://a:1", "wss://b"], "'self' ws://a:1 wss://b");
         check(&["wss://b; script-src *", "", "'unsafe'"], "'self' ws://a:1");
+    }
+
+    #[test]
+    fn a_page_shows_pictures_of_the_nodes_and_of_the_cache_before_their_media() {
+        let check = |media: &str, expected: [&str; 2]| {
+            let policy = policy("ws://a:1", ["ws://b:1", "http://b:2"].into_iter(), media);
+            let policy = policy.to_str().expect("text");
+            let of = |name: &str| policy.split("; ").find_map(|part| part.strip_prefix(name));
+            assert_eq!([of("img-src "), of("media-src ")], expected.map(Some), "{media}");
+        };
+        // A video's first frame is taken from the file that the user chose.
+        check("", ["'self' http://b:2", "'self' blob: http://b:2"]);
+        check(
+            "https://cdn.example",
+            ["'self' http://b:2 https://cdn.example", "'self' blob: http://b:2 https://cdn.example"],
+        );
+        check(
+            "https://cdn.example:8443/a/b",
+            ["'self' http://b:2 https://cdn.example:8443", "'self' blob: http://b:2 https://cdn.example:8443"],
+        );
+        check("https://cdn.example; script-src *", ["'self' http://b:2", "'self' blob: http://b:2"]);
     }
 
     #[test]

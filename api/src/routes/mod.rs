@@ -121,7 +121,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .route("/n/{token}", get(links::follow::<E, S>).post(links::carry_out::<E, S>))
         .route("/openapi.json", get(openapi::document::<E, S>))
         .route("/asyncapi.json", get(openapi::asyncapi::<E, S>))
-        .merge(page::routes(&api.ws_origin, &api.node))
+        .merge(page::routes(&api.ws_origin, &api.node, api.signer.base_url()))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(Arc::clone(&api.node), guard))
