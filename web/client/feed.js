@@ -44,9 +44,22 @@ export class FeedModel {
     return this.lists.get(userId);
   }
 
-  /** The posts of a list, those that are known. */
+  /**
+   * The posts of a list, those that are known. In the feed the own ones stand among those of others, as far down as those are held:
+   * the server's feed is what others have posted.
+   */
   shown(list) {
-    return list.ids.map((id) => this.posts.get(id)).filter(Boolean);
+    const known = ({ ids }) => ids.map((id) => this.posts.get(id)).filter(Boolean);
+    const posts = known(list);
+    if (list.userId !== null) return posts;
+    const oldestMs = list.hasMore ? (posts.at(-1)?.sent_ms ?? Infinity) : 0;
+    const own = known(this.list(this.me)).filter((post) => post.sent_ms >= oldestMs && !list.ids.includes(post.post_id));
+    return [...posts, ...own].sort((a, b) => b.sent_ms - a.sent_ms);
+  }
+
+  /** Whether there is more of a list than is held. */
+  hasMore(list) {
+    return list.hasMore || (list.userId === null && this.list(this.me).hasMore);
   }
 
   // What comes.
@@ -85,6 +98,7 @@ export class FeedModel {
   /** The newest page of a list; what is held stays if it follows without a hole. */
   load(list) {
     return this.once(list, async () => {
+      if (list.userId === null) await this.load(this.list(this.me));
       const page = await this.page(list, {});
       const ids = this.take(page.posts);
       const held = list.ids.findIndex((id) => id === ids.at(-1));
@@ -98,13 +112,26 @@ export class FeedModel {
 
   /** The page behind what is held. */
   more(list) {
-    if (!list.hasMore) return undefined;
+    if (!this.hasMore(list)) return undefined;
     return this.once(list, async () => {
-      const page = await this.page(list, { cursor: list.cursor });
-      const held = new Set(list.ids);
-      list.ids.push(...this.take(page.posts).filter((id) => !held.has(id)));
-      list.cursor = page.more ? page.cursor : undefined;
+      if (list.hasMore) {
+        const page = await this.page(list, { cursor: list.cursor });
+        const held = new Set(list.ids);
+        list.ids.push(...this.take(page.posts).filter((id) => !held.has(id)));
+        list.cursor = page.more ? page.cursor : undefined;
+      }
+      if (list.userId === null) await this.ownDownTo(list);
     });
+  }
+
+  /** Own posts as far down as those of others are held; a page where there are no others. */
+  async ownDownTo({ ids, hasMore }) {
+    const own = this.list(this.me);
+    const oldestMs = (list) => this.posts.get(list.at(-1))?.sent_ms ?? Infinity;
+    do {
+      if (!own.hasMore || (hasMore && oldestMs(own.ids) < oldestMs(ids))) return;
+      await this.more(own);
+    } while (hasMore && !own.problem);
   }
 
   page({ userId }, page) {
@@ -130,9 +157,8 @@ export class FeedModel {
   async create(draft) {
     const { post_id } = await this.api.feed.create(draft);
     await this.refresh(post_id);
-    for (const list of [this.list(), this.list(this.me)]) {
-      if (list.isLoaded && !list.ids.includes(post_id)) list.ids.unshift(post_id);
-    }
+    const own = this.list(this.me);
+    if (!own.ids.includes(post_id)) own.ids.unshift(post_id);
     this.recount(this.me, "posts", 1);
     this.changed();
   }

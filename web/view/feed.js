@@ -98,7 +98,7 @@ export class FeedView {
     for (const [at, { post_id }] of shown.entries()) {
       const view = this.views.get(post_id);
       view.node.setAttribute("aria-posinset", String(at + 1));
-      view.node.setAttribute("aria-setsize", list.hasMore ? "-1" : String(shown.length));
+      view.node.setAttribute("aria-setsize", feed.hasMore(list) ? "-1" : String(shown.length));
       view.draw();
     }
     this.form.draw();
@@ -107,11 +107,11 @@ export class FeedView {
     if (list.fresh) say(byId("feed-new"), `↑ ${tn(list.fresh, "{count} new post", "{count} new posts")}`);
     say(byId("feed-fresh"), list.fresh ? tn(list.fresh, "{count} new post", "{count} new posts") : "");
     say(byId("feed-problem"), list.problem);
-    byId("feed-more").hidden = !list.hasMore || Boolean(list.loading);
+    byId("feed-more").hidden = !feed.hasMore(list) || Boolean(list.loading);
     const nothing = this.userId === null ? t("Nothing here yet: post something, or add friends.") : t("No posts that you may see.");
     say(byId("feed-end"), list.loading ? t("Loading…") : list.isLoaded && !shown.length && !list.problem ? nothing : "");
     // A page may be shorter than the window.
-    if (list.isLoaded && list.hasMore && !list.loading) this.scrolled();
+    if (list.isLoaded && !list.problem && feed.hasMore(list) && !list.loading) this.scrolled();
   }
 
   /** How many posts wait, where the feed is one of several places. */
