@@ -22,6 +22,9 @@ struct Job {
     done: oneshot::Sender<Result<Picture, PictureError>>,
 }
 
+/// The thread on which pictures are decoded. A panic of it is caught there: a program that ends with any panic spares it.
+pub const PICTURES_THREAD: &str = "pictures";
+
 /// The way to the thread. It ends with the last of these.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker(SyncSender<Job>);
@@ -29,7 +32,7 @@ pub(crate) struct Worker(SyncSender<Job>);
 impl Worker {
     pub(crate) fn start() -> io::Result<Self> {
         let (sender, jobs) = sync_channel::<Job>(WAITING_MAX);
-        thread::Builder::new().name("pictures".into()).spawn(move || {
+        thread::Builder::new().name(PICTURES_THREAD.into()).spawn(move || {
             for Job { bytes, content_type, limits, done } in jobs {
                 if done.is_closed() {
                     continue;

@@ -14,6 +14,9 @@ use crate::id::text_in_serde;
 /// Bytes of an emoji's text. The longest that Unicode lists, a couple with two skin tones, has 35.
 pub const EMOJI_BYTES_MAX: usize = 64;
 
+/// What a like of a post is.
+pub const LIKE: &str = "\u{2764}\u{fe0f}";
+
 /// Asks for the picture of the character before it, which a character that has one shows anyway within an emoji.
 const PICTURE: char = '\u{FE0F}';
 const JOINER: char = '\u{200D}';

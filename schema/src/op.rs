@@ -248,7 +248,8 @@ pub struct SendOp {
     pub mentions: Arc<[UserId]>,
     /// What applications said of it, if they did not let it pass as it is.
     pub ruling: Option<Ruling>,
-    /// For whom it is, if it is a post: its sender's, in a channel of kind [`ChannelKind::Feed`].
+    /// For whom it is, if it is a post: its sender's, in a channel of kind [`ChannelKind::Feed`]. A reply to one has any, to say
+    /// that it is one, and is for who sees the post.
     pub audience: Option<Audience>,
     /// The sender's media that it carries, at most 10.
     pub media: Vec<MediaId>,

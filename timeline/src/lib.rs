@@ -22,10 +22,9 @@ pub use caches::Author;
 pub use chat::timelines::{Limits, Place};
 pub use counts::Counts;
 pub use reader::{FeedPage, Reader, RepliesPage, Shown};
+pub use schema::emoji::LIKE;
 pub use worker::{Parts, Running, start};
 
-/// The emoji of a like.
-pub const LIKE: &str = "\u{2764}\u{fe0f}";
 /// Rows that a node's fan-out writes in a second at most, unless the operator says otherwise.
 ///
 /// As many as an embedded store on two cores writes while it does nothing else, so that a post to 5,000 friends is in the

@@ -299,7 +299,8 @@ pub(crate) async fn reply<E: Engine, S: Shards>(
         reply_to: Some(post.seq),
         mentions,
         ruling: None,
-        audience: None,
+        // It says that it is a reply to a post: the post itself says for whom.
+        audience: Some(Audience::Friends),
         media: Vec::new(),
     };
     is_legal(&op)?;

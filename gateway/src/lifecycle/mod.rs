@@ -450,10 +450,19 @@ fn exit_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
+        if is_survived(std::thread::current().name()) {
+            return;
+        }
         tracing::error!(%panic, "a broken promise of the code ends the process");
         // Not by exit handlers: they would destroy what FoundationDB's network thread uses.
         signal_hook::low_level::exit(1);
     }));
+}
+
+/// Whether a panic of this thread costs no more than what it was about. A decoder may panic over a picture that somebody made for
+/// that; its thread catches it and goes on.
+fn is_survived(thread: Option<&str>) -> bool {
+    thread == Some(media::PICTURES_THREAD)
 }
 
 fn api_config(config: &Config, mode: Mode, ready: &Ready, media: NodeMedia) -> api::Config {
@@ -487,4 +496,16 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
         out.flush()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_process_unless_it_is_a_decoders() {
+        for (thread, survived) in [(Some(media::PICTURES_THREAD), true), (Some("timeline"), false), (None, false)] {
+            assert_eq!(is_survived(thread), survived, "{thread:?}");
+        }
+    }
 }

@@ -144,7 +144,7 @@ impl Person {
 
     fn reply(&mut self) -> Option<(ChannelId, ChannelOp)> {
         let &(channel, seq) = (!self.seen.is_empty()).then(|| self.rng.pick(&self.seen))?;
-        Some((channel, self.send(Some(seq), None)))
+        Some((channel, self.send(Some(seq), Some(Audience::Friends))))
     }
 
     /// Asks for what is pending, and waits for a while.

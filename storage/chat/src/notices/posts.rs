@@ -59,6 +59,9 @@ pub(crate) struct Digest<'a> {
 type Written = (Vec<u8>, Vec<u8>);
 
 impl Digest<'_> {
+    /// A count of each length of window.
+    pub(crate) const COUNTS: [u32; 3] = [1, 10, 100];
+
     /// The rows of the notice: what it says, and that it is due.
     pub(crate) fn rows(&self, now: UnixMs) -> [Written; 2] {
         let (id, due) = self.window(now);
@@ -116,7 +119,7 @@ impl Digest<'_> {
 }
 
 /// The beginning of a text.
-fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -84,11 +84,15 @@ fn a_post_is_its_authors_and_says_for_whom_it_is() {
 #[test]
 fn replies_and_likes_are_by_those_who_see_the_post() {
     let before = "A.1 posts a for friends; A.1 posts b for public";
-    check(before, "A.2 sends r re 1, A.3 sends s re 2, A.1 sends t re 1", "3, 4, 5");
-    check(before, "A.4 sends r re 1; A.4 sends r re 2", "123; 3");
-    check(before, "A.5 sends r re 1; A.5 sends r re 2", "123; 3");
-    check(before, "A.6 sends r re 1; A.6 sends r re 2", "123; 123");
-    check(before, "A.2 sends r re 0; A.2 sends r re 3", "123; 123");
+    check(
+        before,
+        "A.2 posts r for friends re 1, A.3 posts s for friends re 2, A.1 posts t for friends re 1",
+        "3, 4, 5",
+    );
+    check(before, "A.4 posts r for friends re 1; A.4 posts r for friends re 2", "123; 3");
+    check(before, "A.5 posts r for friends re 1; A.5 posts r for friends re 2", "123; 3");
+    check(before, "A.6 posts r for friends re 1; A.6 posts r for friends re 2", "123; 123");
+    check(before, "A.2 posts r for friends re 0; A.2 posts r for friends re 3", "123; 123");
     for (user, friends, public) in
         [(1, "count 1", "count 1"), (2, "count 1", "count 1"), (4, "123", "count 1"), (6, "123", "123")]
     {
@@ -100,15 +104,15 @@ fn replies_and_likes_are_by_those_who_see_the_post() {
 
 #[test]
 fn a_reply_answers_a_post_and_no_reply() {
-    let before = "A.1 posts a for friends; A.2 sends r re 1";
-    check(before, "A.3 sends s re 2", "123");
-    check(before, "A.1 sends s re 2", "123");
+    let before = "A.1 posts a for friends; A.2 posts r for friends re 1";
+    check(before, "A.3 posts s for friends re 2", "123");
+    check(before, "A.1 posts s for friends re 2", "123");
     check(before, &format!("A.3 puts l={LIKE} on 2; A.4 puts l={LIKE} on 2"), "count 1; 123");
 }
 
 #[test]
 fn what_is_there_is_edited_by_who_wrote_it_and_taken_away_by_the_feeds_author_too() {
-    let before = "A.1 posts a for friends; A.2 sends r re 1";
+    let before = "A.1 posts a for friends; A.2 posts r for friends re 1";
     check(before, "A.1 edits e=x of 1; A.2 edits e=x of 2; A.1 edits f=x of 2", "revision 1; revision 1; 103");
     check(before, "A.3 edits e=x of 1; A.5 edits e=x of 1", "103; 123");
     check(before, "A.3 deletes e of 2; A.5 deletes e of 2; A.2 deletes e of 1", "103; 123; 103");
@@ -116,18 +120,18 @@ fn what_is_there_is_edited_by_who_wrote_it_and_taken_away_by_the_feeds_author_to
     check(before, "A.1 deletes e of 2; A.1 deletes f of 1", "revision 1; revision 1");
     check(
         before,
-        "A.1 deletes e of 1; A.2 sends s re 1; A.2 edits s=x of 2; A.2 deletes t of 2",
+        "A.1 deletes e of 1; A.2 posts s for friends re 1; A.2 edits s=x of 2; A.2 deletes t of 2",
         "revision 1; 123; 123; revision 1",
     );
 }
 
 #[test]
 fn what_one_sees_ends_with_friendship() {
-    let mut world = feed("A.1 posts a for friends; A.2 sends r re 1");
+    let mut world = feed("A.1 posts a for friends; A.2 posts r for friends re 1");
     block_on(people::remove_friend(&world.engine, UserId(1), UserId(2))).expect("removed");
     let like = format!("A.2 puts l={LIKE} on 1");
     assert_eq!(
-        world.run(&format!("A.2 sends s re 1; {like}; A.2 edits e=x of 2; A.2 deletes e of 2")),
+        world.run(&format!("A.2 posts s for friends re 1; {like}; A.2 edits e=x of 2; A.2 deletes e of 2")),
         "123; 123; 123; revision 1"
     );
     block_on(people::put_friend(&world.engine, UserId(2), UserId(1), WALL)).expect("asked");
@@ -154,7 +158,7 @@ fn shown(world: &World<MemoryEngine>, reader: u64, seqs: &[u64]) -> String {
 #[test]
 fn a_post_is_shown_to_those_who_see_it_with_its_counts() {
     let world = feed(&format!(
-        "A.1 posts a for friends; A.1 posts b for public; A.2 sends r re 1; A.3 sends s re 1; A.4 sends t re 2; \
+        "A.1 posts a for friends; A.1 posts b for public; A.2 posts r for friends re 1; A.3 posts s for friends re 1; A.4 posts t for friends re 2; \
          A.2 puts l={LIKE} on 1; A.3 puts l={LIKE} on 1; A.3 puts m={LIKE} on 3; A.1 deletes d of 4; A.3 takes n={LIKE} off 1"
     ));
     let check =
@@ -206,11 +210,11 @@ fn who_blocks_another_sees_nothing_of_it_and_what_ties_them_ends() {
     };
     // 2 has a direct channel with 1, 3 and 4 have none.
     for (by, user) in [(1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1)] {
-        let mut world = feed("A.1 posts a for public; A.2 sends r re 1");
+        let mut world = feed("A.1 posts a for public; A.2 posts r for friends re 1");
         through(&mut world, by, user);
         let reader = if by == 1 { user } else { by };
         assert_eq!(shown(&world, reader, &[1, 2]), "", "{by} blocks {user}");
-        assert_eq!(world.run(&format!("A.{reader} sends s re 1")), "123");
+        assert_eq!(world.run(&format!("A.{reader} posts s for friends re 1")), "123");
         let counts = block_on(posts::counts(&world.engine, &[UserId(1), UserId(reader)])).expect("read");
         let (friends, followers) = if reader == 4 { (2, 0) } else { (1, 1) };
         assert_eq!(counts[0], Counts { posts: 1, followers, following: 0, friends }, "{by} blocks {user}");
@@ -218,7 +222,7 @@ fn who_blocks_another_sees_nothing_of_it_and_what_ties_them_ends() {
         world.holds();
     }
     // Of two who see a post, one does not see what the other replies whom it blocks.
-    let world = feed("A.1 posts a for friends; A.2 sends r re 1");
+    let world = feed("A.1 posts a for friends; A.2 posts r for friends re 1");
     block_on(people::block(&world.engine, UserId(3), UserId(2), true, WALL)).expect("blocked");
     assert_eq!(shown(&world, 3, &[1, 2]), "1 a likes 0 replies 1");
 }
@@ -245,14 +249,14 @@ fn a_public_account_is_followed_and_counts_say_how_many_do() {
     // Of an account that is private again nobody but friends sees anything.
     block_on(accounts::set_public(&engine, UserId(1), false)).expect("stored");
     assert_eq!((shown(&world, 5, &[1, 2]), shown(&world, 2, &[1])), (String::new(), "1 a likes 0 replies 0".into()));
-    assert_eq!(world.run("A.5 sends r re 1"), "123");
+    assert_eq!(world.run("A.5 posts r for friends re 1"), "123");
     assert_eq!(world.run("A.1 deletes d of 1"), "revision 1");
     assert_eq!(counts(1).posts, 1);
 }
 
 #[test]
 fn of_an_erased_author_nobody_is_shown_anything() {
-    let world = feed("A.1 posts a for public; A.1 posts b for friends; A.2 sends r re 1");
+    let world = feed("A.1 posts a for public; A.1 posts b for friends; A.2 posts r for friends re 1");
     let engine = &world.engine;
     assert!(block_on(erasure::erase(engine, UserId(1))).expect("erased"));
     for reader in [2, 3, 4, 5] {
@@ -269,4 +273,23 @@ fn an_old_post_is_shown_after_an_edit_as_it_is_now() {
     world.wall = world::WALL.plus_ms(5);
     assert_eq!(world.run("A.1 edits e=now of 1"), "revision 1");
     assert_eq!(shown(&world, 2, &[1]), "1 now likes 0 replies 0");
+}
+
+#[test]
+fn what_knows_nothing_of_posts_goes_to_no_feed() {
+    let before = "A.1 posts a for friends";
+    check(before, "A.1 sends r re 1; A.2 sends r re 1", "107; 102");
+    check(before, "A.2 puts l=👍 on 1", "107");
+    let long = "x".repeat(5_001);
+    check(before, &format!("A.1 posts p={long} for friends; A.2 posts r={long} for friends re 1"), "116; 116");
+    check(before, &format!("A.1 edits e={long} of 1"), "116");
+}
+
+#[test]
+fn who_blocks_another_is_neither_named_nor_liked_by_it() {
+    let mut world = feed("A.1 posts a for friends; A.3 posts r for friends re 1");
+    block_on(people::block(&world.engine, UserId(3), UserId(2), true, WALL)).expect("blocked");
+    let answered =
+        world.run(&format!("A.2 posts s for friends re 1 to 3; A.2 puts l={LIKE} on 2; A.2 puts m={LIKE} on 1"));
+    assert_eq!(answered.replace('#', ""), "107; 123; count 1");
 }

@@ -55,12 +55,12 @@ fn who_wrote_a_post_is_told_of_likes_and_replies_of_others() {
         &format!("{post}; A.2 puts l={LIKE} on 1; A.3 puts m={LIKE} on 1"),
         &["1 like: user 3 and 1 other like your post / a"],
     );
-    check(&format!("{post}; A.1 puts l={LIKE} on 1; A.1 sends r re 1"), &[]);
+    check(&format!("{post}; A.1 puts l={LIKE} on 1; A.1 posts r for friends re 1"), &[]);
     check(&format!("{post}; A.4 puts l={LIKE} on 1"), &[]);
-    check(&format!("{post}; A.2 sends r re 1"), &["1 reply: user 2 replied to your post / r"]);
+    check(&format!("{post}; A.2 posts r for friends re 1"), &["1 reply: user 2 replied to your post / r"]);
     // Of several within a moment the last; who wrote a reply is told who likes it.
     check(
-        &format!("{post}; A.2 sends r re 1; A.3 sends s re 1; A.1 puts l={LIKE} on 2"),
+        &format!("{post}; A.2 posts r for friends re 1; A.3 posts s for friends re 1; A.1 puts l={LIKE} on 2"),
         &["1 reply: user 3 replied to your post / s", "2 like: user 1 likes your post / r"],
     );
 }
@@ -73,6 +73,28 @@ fn a_like_that_is_taken_back_is_not_told() {
         &["1 like: user 2 likes your post / a cancelled"],
     );
     check(&format!("{post}; A.2 takes m={LIKE} off 1"), &[]);
+}
+
+#[test]
+fn what_is_deleted_is_not_told() {
+    let post = "A.1 posts a for friends to 2";
+    check(&format!("{post}; A.1 deletes e of 1"), &["2 mention: user 1 mentioned you / a cancelled"]);
+    let replied = "A.1 posts a for friends; A.2 posts r for friends re 1";
+    check(&format!("{replied}; A.2 deletes e of 2"), &["1 reply: user 2 replied to your post / r cancelled"]);
+    // A later one has taken its place.
+    let again = "A.3 posts s for friends re 1; A.2 deletes e of 2";
+    check(&format!("{replied}; {again}"), &["1 reply: user 3 replied to your post / s"]);
+    check(
+        &format!("{replied}; A.1 puts l={LIKE} on 2; A.2 deletes e of 2"),
+        &["1 reply: user 2 replied to your post / r cancelled", "2 like: user 1 likes your post / r cancelled"],
+    );
+}
+
+#[test]
+fn who_does_not_know_the_writer_is_not_told() {
+    // 3 is no friend of 2; the author of the post is told whoever answers.
+    check("A.1 posts a for friends; A.2 posts r for friends re 1 to 3", &["1 reply: user 2 replied to your post / r"]);
+    check("A.1 posts a for friends; A.2 posts r for friends re 1 to 1", &["1 mention: user 2 mentioned you / r"]);
 }
 
 #[test]

@@ -489,6 +489,7 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
     match rest {
         [] => {}
         ["re", seq] => reply_to = Some(seq_of(seq)),
+        ["re", seq, "to", mentioned] => (reply_to, mentions) = (Some(seq_of(seq)), users(mentioned).into()),
         ["to", mentioned] => mentions = users(mentioned).into(),
         ["judged", said @ ..] => judged = Some(ruling(said)),
         _ => panic!("{rest:?}"),

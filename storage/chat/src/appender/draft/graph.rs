@@ -6,6 +6,7 @@ use schema::record::{FriendRecord, FriendState, UserRecord};
 use schema::{Audience, ChannelId, ErrorCode, UserId};
 
 use super::{Draft, Step, refuse};
+use crate::appender::rows::both_blocks;
 use crate::keys;
 
 /// The rows that say whether a user sees an author's posts.
@@ -41,15 +42,38 @@ impl Draft<'_> {
         Ok(blocks.is_none() && blocked.is_none() && (is_friend || by_audience))
     }
 
-    /// Whether all these users, who are named there, see what is for `audience` in an author's feed.
+    /// Whether one of two users blocks the other.
+    pub(in crate::appender) fn blocks(&mut self, one: UserId, other: UserId) -> Step<bool> {
+        let [mine, theirs] = both_blocks([one, other]).map(|key| self.get(key));
+        Ok(mine?.is_some() | theirs?.is_some())
+    }
+
+    /// Those of these users who know another: who are friends of it, or follow it.
+    pub(in crate::appender) fn who_know(&mut self, users: &[UserId], other: UserId) -> Step<Vec<UserId>> {
+        let mut known = Vec::new();
+        self.all(users.iter().copied(), |draft, user| {
+            let friend = draft.record(keys::friend(user, other), FriendRecord::decode);
+            let follows = draft.get(keys::follow(user, other));
+            let is_friend = friend?.is_some_and(|record| record.state == FriendState::Accepted);
+            if follows?.is_some() || is_friend {
+                known.push(user);
+            }
+            Ok(())
+        })?;
+        Ok(known)
+    }
+
+    /// Whether all these users, whom `from` names there, see what is for `audience` in an author's feed. A block between the
+    /// two who write and are named is told as nothing else.
     pub(in crate::appender) fn check_mentions_see(
         &mut self,
-        author: UserId,
+        (author, from): (UserId, UserId),
         users: &[UserId],
         audience: Audience,
     ) -> Step<()> {
         self.all(users.iter().copied(), |draft, user| {
-            if draft.sees(author, user, audience)? {
+            let (sees, blocks) = (draft.sees(author, user, audience), draft.blocks(from, user));
+            if sees? & !blocks? {
                 return Ok(());
             }
             refuse(ErrorCode::BadRequest, format!("user {user}, who is mentioned, does not see the post"))

@@ -59,7 +59,8 @@ impl Operation for Delete {
             return Ok(OpReply::Revised { revision: before.revision });
         }
 
-        if kind == ChannelKind::Feed {
+        if let Some(author) = draft.author(channel)? {
+            post::untold(draft, (channel, seq), author, &before)?;
             post::clear(draft, channel, seq, &before);
         }
         clear_body(draft, channel, seq, &before);

@@ -8,8 +8,8 @@ use schema::op::EditOp;
 use schema::record::{EventRecordBody, MessageRecord};
 use schema::{ChannelId, ErrorCode, OpReply};
 
-use super::Operation;
 use super::message::{check_length, clear_body, judged, reached_undeleted, revised, stored_text, tallies_of};
+use super::{Operation, post};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -36,6 +36,9 @@ impl Operation for EditOp {
             return Ok(OpReply::Revised { revision: first.revision });
         }
         check_length(&self.body)?;
+        if draft.author(channel)?.is_some() {
+            post::check_length(&self.body)?;
+        }
         let before = reached_undeleted(draft, channel, self.by, self.seq)?;
         if before.from != self.by {
             return refuse(ErrorCode::PermissionDenied, "only its author may edit a message");

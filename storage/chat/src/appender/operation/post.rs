@@ -5,13 +5,14 @@
 
 use std::cmp::Reverse;
 
+use schema::limits::POST_CHARS_MAX;
 use schema::op::SendOp;
 use schema::record::{BodyRecord, MessageRecord, NoticeRecord, UserRecord};
 use schema::{Audience, ChannelId, ErrorCode, Seq, UnixMs, UserId};
 
 use super::message::message_at;
 use crate::appender::draft::{Draft, Step, refuse};
-use crate::notices::posts::{Act, Digest};
+use crate::notices::posts::{Act, Digest, excerpt};
 use crate::posts::counters::Counter;
 use crate::{keys, packed, unreadable};
 
@@ -29,17 +30,12 @@ pub(super) enum Kind {
     ReplyTo(Seq),
 }
 
-impl Kind {
-    pub(super) fn is_reply(self) -> bool {
-        matches!(self, Self::ReplyTo(_))
-    }
-}
-
-/// What is sent to a feed, if its sender may.
+/// What is sent to a feed, if its sender may. A reply says that it is one to a post by an audience, whichever: a message that
+/// knows nothing of posts, and of their limits, is for no feed.
 pub(super) fn checked(draft: &mut Draft<'_>, channel: ChannelId, author: UserId, op: &SendOp) -> Step<Kind> {
     let (kind, audience) = match (op.audience, op.reply_to) {
         (Some(audience), None) if op.from == author => (Kind::Post(audience), audience),
-        (None, Some(post)) => {
+        (Some(_), Some(post)) => {
             // An application's own account is nobody's friend.
             let audience = if op.from.is_system() { None } else { seen_post(draft, channel, author, op.from, post)? };
             let Some(audience) = audience else {
@@ -47,13 +43,13 @@ pub(super) fn checked(draft: &mut Draft<'_>, channel: ChannelId, author: UserId,
             };
             (Kind::ReplyTo(post), audience)
         }
-        (None, None) if op.from == author => {
-            return refuse(ErrorCode::BadRequest, "a post says for whom it is");
+        (None, _) if op.from == author => {
+            return refuse(ErrorCode::BadRequest, "a post says for whom it is, and a reply that it is one");
         }
-        (Some(_), Some(_)) => return refuse(ErrorCode::BadRequest, "a reply is for those who see the post"),
-        (Some(_) | None, None) => return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}")),
+        (Some(_), None) | (None, _) => return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}")),
     };
-    draft.check_mentions_see(author, &op.mentions, audience)?;
+    check_length(&op.body)?;
+    draft.check_mentions_see((author, op.from), &op.mentions, audience)?;
     Ok(kind)
 }
 
@@ -107,7 +103,10 @@ pub(super) fn visible(
         let sees = match (record.audience, record.reply_to, purpose) {
             (_, _, Purpose::Delete) if is_own => true,
             (Some(audience), _, _) => draft.sees(author, user, audience)?,
-            (None, Some(post), _) => seen_post(draft, channel, author, user, post)?.is_some(),
+            (None, Some(post), _) => {
+                let (seen, blocks) = (seen_post(draft, channel, author, user, post), draft.blocks(user, record.from));
+                seen?.is_some() & !blocks?
+            }
             // A reply that was deleted.
             (None, None, _) => false,
         };
@@ -134,10 +133,32 @@ pub(super) fn clear(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, before:
     }
 }
 
-/// The name of who does something, if any of these users is to be told of it: not the one who does it, nor what an
-/// application does. As it was lately: nothing depends on it.
-pub(super) fn name_to_tell(draft: &mut Draft<'_>, by: UserId, users: &[UserId]) -> Step<Option<String>> {
-    if by.is_system() || users.iter().all(|&user| user == by) {
+/// Who is told of a post or a reply, and of whom.
+pub(super) struct Told {
+    by: String,
+    users: Vec<(UserId, Act)>,
+}
+
+/// Who is told of what is sent to a feed: the author of a reply to its post, and who is named and knows who writes. Nobody is
+/// told what an application does, nor what it does itself.
+pub(super) fn to_tell(draft: &mut Draft<'_>, author: UserId, kind: Kind, op: &SendOp) -> Step<Option<Told>> {
+    let known = draft.who_know(&op.mentions, op.from);
+    let name = name_to_tell(draft, op.from);
+    let (known, name) = (known?, name?);
+    let is_named = op.mentions.contains(&author);
+    let of_author = match kind {
+        _ if is_named => Some(Act::Mention),
+        Kind::ReplyTo(_) => Some(Act::Reply),
+        Kind::Post(_) => None,
+    };
+    let others = known.into_iter().filter(|&user| user != author).map(|user| (user, Act::Mention));
+    let users = others.chain(of_author.map(|act| (author, act))).filter(|&(user, _)| user != op.from).collect();
+    Ok(name.map(|by| Told { by, users }))
+}
+
+/// The name of who does something, for others to be told; none of an application. As it was lately: nothing depends on it.
+pub(super) fn name_to_tell(draft: &mut Draft<'_>, by: UserId) -> Step<Option<String>> {
+    if by.is_system() {
         return Ok(None);
     }
     let key = keys::user(by);
@@ -146,29 +167,71 @@ pub(super) fn name_to_tell(draft: &mut Draft<'_>, by: UserId, users: &[UserId]) 
     Ok(account.map(|account| account.display_name))
 }
 
-/// Tells the author of a post of a reply to it, and those whom a post or a reply names of that.
-pub(super) fn tell_of_text(
-    draft: &mut Draft<'_>,
-    (channel, seq): (ChannelId, Seq),
-    (author, kind): (UserId, Kind),
-    op: &SendOp,
-    (by, text): (&str, &str),
-) {
-    let mention = op.mentions.iter().map(|&user| (user, Act::Mention));
-    let reply = match kind {
-        Kind::ReplyTo(_) if !op.mentions.contains(&author) => Some((author, Act::Reply)),
-        Kind::ReplyTo(_) | Kind::Post(_) => None,
-    };
+/// Tells them.
+pub(super) fn tell(draft: &mut Draft<'_>, (channel, seq): (ChannelId, Seq), kind: Kind, told: &Told, text: &str) {
     let now = draft.wall();
-    for (user, act) in mention.chain(reply).filter(|&(user, _)| user != op.from) {
+    for &(user, act) in &told.users {
         // Replies to one post within a moment are one notice, of the last.
         let at = match (act, kind) {
             (Act::Reply, Kind::ReplyTo(post)) => post,
             _ => seq,
         };
-        let digest = Digest { user, post: (channel, at), act, by, count: 1, text };
+        let digest = Digest { user, post: (channel, at), act, by: &told.by, count: 1, text };
         digest.rows(now).into_iter().for_each(|(key, value)| draft.set(key, value));
     }
+}
+
+/// Takes back what others were to be told of a message that is deleted, unless they were told by now: that they are named in
+/// it, that it answers a post, that somebody likes it.
+pub(super) fn untold(
+    draft: &mut Draft<'_>,
+    (channel, seq): (ChannelId, Seq),
+    author: UserId,
+    before: &MessageRecord,
+) -> Step<()> {
+    let text = text_of(before);
+    let digest = |user, post, act, count| Digest { user, post: (channel, post), act, by: "", count, text };
+    let mut notices: Vec<(Vec<u8>, bool)> = Vec::new();
+    let named = before.mentions.iter().map(|&user| digest(user, seq, Act::Mention, 1).key(before.sent_ms));
+    notices.extend(named.map(|key| (key, false)));
+    if let (None, Some(post)) = (before.audience, before.reply_to) {
+        notices.push((digest(author, post, Act::Reply, 1).key(before.sent_ms), true));
+    }
+    for count in Digest::COUNTS {
+        notices.push((digest(before.from, seq, Act::Like, count).key(draft.wall()), false));
+    }
+    // All of them before any is missed, so that one more round reads them.
+    let read: Vec<_> = notices.iter().map(|(key, _)| draft.record(key.clone(), NoticeRecord::decode)).collect();
+    let now = draft.wall();
+    let mut cancelled = Vec::new();
+    for ((key, is_of_last), notice) in notices.into_iter().zip(read) {
+        // A later reply may have taken its place.
+        if let Some(notice) = notice?.filter(|notice| !is_of_last || notice.body == excerpt(text)) {
+            cancelled.push((key, NoticeRecord { cancelled_ms: Some(now), ..notice }));
+        }
+    }
+    cancelled.into_iter().for_each(|(key, notice)| draft.set(key, notice.encode()));
+    Ok(())
+}
+
+/// A message's text, if it is not long.
+fn text_of(record: &MessageRecord) -> &str {
+    match &record.body {
+        BodyRecord::Inline(text) => text,
+        BodyRecord::Parts { .. } => "",
+    }
+}
+
+/// Refuses what is too long for a post or a reply.
+pub(super) fn check_length(text: &str) -> Step<()> {
+    let chars = if text.len() > POST_CHARS_MAX as usize { text.chars().count() } else { 0 };
+    if chars > POST_CHARS_MAX as usize {
+        return refuse(
+            ErrorCode::BodyTooLong,
+            format!("the body is {chars} characters, the limit of a post is {POST_CHARS_MAX}"),
+        );
+    }
+    Ok(())
 }
 
 /// Tells who wrote a post or a reply that others like it.
@@ -179,11 +242,7 @@ pub(super) fn tell_of_like(
     by: &str,
     count: u32,
 ) {
-    let text = match &liked.body {
-        BodyRecord::Inline(text) => text,
-        BodyRecord::Parts { .. } => "",
-    };
-    let digest = Digest { user: liked.from, post: place, act: Act::Like, by, count, text };
+    let digest = Digest { user: liked.from, post: place, act: Act::Like, by, count, text: text_of(liked) };
     let now = draft.wall();
     digest.rows(now).into_iter().for_each(|(key, value)| draft.set(key, value));
 }

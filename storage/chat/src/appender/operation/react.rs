@@ -3,7 +3,7 @@
 //! Upholds I5 beside the first reply: a count changes only with the row of who reacted, so however often a reaction is
 //! tried it counts once.
 
-use schema::emoji::EMOJI_BYTES_MAX;
+use schema::emoji::{EMOJI_BYTES_MAX, LIKE};
 use schema::limits::EMOJIS_OF_MESSAGE_MAX;
 use schema::op::ReactOp;
 use schema::record::{EventRecordBody, RecordError, TalliesRecord};
@@ -40,6 +40,10 @@ impl Operation for ReactOp {
             return Ok(OpReply::Reacted { count: first.count });
         }
         let message = reached_undeleted(draft, channel, self.by, self.seq)?;
+        let is_post = draft.author(channel)?.is_some();
+        if is_post && self.emoji.as_str() != LIKE {
+            return refuse(ErrorCode::BadRequest, format!("posts and replies are liked by {LIKE} alone"));
+        }
         let key = keys::reaction(channel, self.seq, &self.emoji, self.by);
         let (before, tallies) = (draft.get(key.clone()), tallies_of(draft, channel, self.seq));
         let (before, mut tallies) = (before?.is_some(), tallies?);
@@ -50,8 +54,8 @@ impl Operation for ReactOp {
         }
         let tallies_key = keys::tallies(channel, self.seq);
         let count = counted(&tallies_key, &mut tallies, &self.emoji, self.on)?;
-        let is_post = draft.author(channel)?.is_some();
-        let by = if is_post { post::name_to_tell(draft, self.by, &[message.from])? } else { None };
+        let is_told = is_post && message.from != self.by;
+        let by = if is_told { post::name_to_tell(draft, self.by)? } else { None };
         match (by, self.on) {
             (Some(by), true) => post::tell_of_like(draft, (channel, self.seq), &message, &by, count),
             (Some(_), false) if count == 0 => post::untold_like(draft, (channel, self.seq), &message)?,

@@ -54,9 +54,7 @@ impl Operation for SendOp {
             Some(author) => {
                 check_content(self)?;
                 let kind = post::checked(draft, channel, author, self)?;
-                let mentioned = self.mentions.iter().copied();
-                let told: Vec<UserId> = mentioned.chain(kind.is_reply().then_some(author)).collect();
-                Some((author, kind, post::name_to_tell(draft, self.from, &told)?))
+                Some((kind, post::to_tell(draft, author, kind, self)?))
             }
             None => {
                 check_member(self, draft, channel)?;
@@ -81,7 +79,8 @@ impl Operation for SendOp {
             mentions: self.mentions.to_vec(),
             edited_ms: None,
             deleted: false,
-            audience: self.audience,
+            // Of a reply its post says it.
+            audience: self.audience.filter(|_| self.reply_to.is_none()),
             media,
         };
         draft.set(keys::message(channel, seq), record.encode());
@@ -94,11 +93,11 @@ impl Operation for SendOp {
             draft.set(keys::media_use(media, channel, seq), packed::MARK);
         }
         draft.put_head(channel, HeadRecord { seq, sent_ms });
-        if let Some((author, kind, by)) = post {
+        if let Some((kind, told)) = post {
             // Of a feed nobody reads on from a mark, and lists of mentions are of channels.
             post::put(draft, channel, kind, (seq, sent_ms), self.from);
-            if let Some(by) = by {
-                post::tell_of_text(draft, (channel, seq), (author, kind), self, (&by, text));
+            if let Some(told) = told {
+                post::tell(draft, (channel, seq), kind, &told, text);
             }
         } else {
             for &user in &*self.mentions {
