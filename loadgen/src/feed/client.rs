@@ -141,6 +141,12 @@ impl Client {
         self.ask::<Value>(put_or_delete(on), by, &path, None).map(drop)
     }
 
+    /// Blocks somebody, which ends their friendship; or does so no longer.
+    pub(super) fn block(&self, by: Account, other: Account, on: bool) -> Result<(), Trouble> {
+        let path = format!("/v1/me/blocks/{}", self.user(other));
+        self.ask::<Value>(put_or_delete(on), by, &path, None).map(drop)
+    }
+
     /// Lets others follow an account.
     pub(super) fn publish_account(&self, by: Account) -> Result<(), Trouble> {
         self.ask::<Value>(Method::PATCH, by, "/v1/me", Some(&json!({"public": true}))).map(drop)

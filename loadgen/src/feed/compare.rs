@@ -369,6 +369,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_shown_across_a_block() {
+        let mut model = model();
+        model.block(4, 0).begin(true, 500);
+        let listed =
+            |model: &Model, at_us, shown: &str| read(model, 4, What::PostsOf(0), at_us, shown, Strictness::Meanwhile);
+        assert_eq!([listed(&model, 600, "2"), listed(&model, 600, "")], ["well", "well"], "it may be so already");
+        model.block(4, 0).done(700);
+        assert_eq!([listed(&model, 800, "2"), listed(&model, 800, "")], ["forbidden", "well"]);
+        model.block(0, 3).begin(true, 500);
+        model.block(0, 3).done(501);
+        assert_eq!(
+            read(&model, 3, What::Feed, 800, "2", Strictness::InTheEnd),
+            "forbidden",
+            "who follows sees nothing"
+        );
+    }
+
+    #[test]
     fn while_the_load_lasts_a_feed_may_be_late_but_forgets_nothing() {
         let mut model = model();
         let of = |model: &Model, shown: &str| read(model, 1, What::Feed, 1_000, shown, Strictness::Meanwhile);

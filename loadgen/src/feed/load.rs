@@ -31,6 +31,9 @@ pub(super) const PAGE: u32 = 20;
 pub(super) const PAGE_MAX: u32 = 100;
 /// Pages that are read one after the other while posts arrive.
 const WALK_PAGES: usize = 5;
+/// Posts of a page in which a post is looked for that has just been written, and how often.
+const POLLED: u32 = 50;
+const POLL: Duration = Duration::from_millis(10);
 /// Pages of one feed in the end: 100,000 posts.
 const PAGES_MAX: usize = 1_000;
 /// Times that somebody or something is drawn for a step before it is left out.
@@ -40,7 +43,7 @@ const DRAWS: usize = 20;
 pub(super) const PUBLISH: &str = "publish";
 pub(super) const PAGE_READ: &str = "page";
 pub(super) const LIKE: &str = "like";
-pub(super) const LAST_FEED: &str = "last feed";
+pub(super) const LAST_FEED: &str = "last-feed";
 pub(super) const TIMED: [&str; 4] = [PUBLISH, PAGE_READ, LIKE, LAST_FEED];
 
 /// What is counted of a run.
@@ -484,34 +487,50 @@ impl Load {
         self.let_go(number);
     }
 
-    /// Ends a friendship of the graph, or makes it again.
+    /// Ends a friendship of the graph, by a block in one of two cases, or makes it again.
     fn change_friendship(&self, rng: &mut Rng) {
         let Some(&(one, other)) = rng.choice(&self.graph.friends) else { return };
-        let (one, other) = if rng.bool() { (one, other) } else { (other, one) };
-        let on = {
+        let by_block = rng.bool();
+        // The graph has them as friends, so that who never changed is one.
+        let (on, was_blocked) = {
             let (mut model, now_us) = (self.model(), self.now_us());
-            // The graph has them as friends, so that one who never changed is one.
-            let switch = model.friendship(one, other);
-            if switch.is_changing() {
+            if model.friendship(one, other).is_changing() {
                 return;
             }
-            let on = !switch.is_on();
-            switch.begin(on, now_us);
-            on
-        };
-        let (mut answer, _) = self.persist(|| self.client.befriend(one, other, on));
-        if on && answer.is_ok() {
-            (answer, _) = self.persist(|| self.client.befriend(other, one, true));
-        }
-        match answer {
-            Ok(()) => {
-                let now_us = self.now_us();
-                self.model().friendship(one, other).done(now_us);
-                self.tally().graph_changes += 1;
+            let on = !model.friendship(one, other).is_on();
+            let was_blocked = model.block(one, other).is_on();
+            model.friendship(one, other).begin(on, now_us);
+            if was_blocked || (!on && by_block) {
+                model.block(one, other).begin(!on, now_us);
             }
-            Err(trouble @ Trouble::Refused { .. }) => self.refused("a friendship", &trouble),
-            Err(Trouble::Unknown(_) | Trouble::Later { .. }) => {}
+            (on, was_blocked)
+        };
+        // The lower one of two blocks the other, so that whose block it is need not be known.
+        let steps: &[&dyn Fn() -> Result<(), Trouble>] = match (on, was_blocked) {
+            (true, true) => {
+                &[&|| self.client.block(one, other, false), &|| self.client.befriend(one, other, true), &|| {
+                    self.client.befriend(other, one, true)
+                }]
+            }
+            (true, false) => &[&|| self.client.befriend(one, other, true), &|| self.client.befriend(other, one, true)],
+            (false, _) if by_block => &[&|| self.client.block(one, other, true)],
+            (false, _) => &[&|| self.client.befriend(other, one, false)],
+        };
+        for step in steps {
+            match self.persist(step).0 {
+                Ok(()) => {}
+                Err(trouble @ Trouble::Refused { .. }) => return self.refused("a change of a friendship", &trouble),
+                // What became of it remains open.
+                Err(Trouble::Unknown(_) | Trouble::Later { .. }) => return,
+            }
         }
+        let (mut model, now_us) = (self.model(), self.now_us());
+        model.friendship(one, other).done(now_us);
+        if model.block(one, other).is_changing() {
+            model.block(one, other).done(now_us);
+        }
+        drop(model);
+        self.tally().graph_changes += 1;
     }
 
     /// Has an account follow another, or do so no longer.
@@ -547,20 +566,28 @@ impl Load {
             some.extend(all.iter().copied().max_by_key(|&reader| self.client.user(reader)));
             some
         };
-        while !waiting.is_empty() && since.elapsed() < most && !self.interrupted() {
-            waiting.retain(|&reader| {
-                let from_us = self.now_us();
-                let Ok(page) = self.client.page(reader, Of::Feed, PAGE_MAX, None) else { return true };
-                let is_there =
-                    page.posts.iter().any(|shown| Stamp::of(&shown.body).is_some_and(|stamp| stamp.number == number));
+        // One after the other: the time is that of the last, and each is asked no more than it has to be.
+        while let Some(&reader) = waiting.last()
+            && since.elapsed() < most
+            && !self.interrupted()
+        {
+            let from_us = self.now_us();
+            let Ok(page) = self.client.page(reader, Of::Feed, POLLED, None) else {
+                std::thread::sleep(PAUSE);
+                continue;
+            };
+            let is_it = |shown: &Shown| Stamp::of(&shown.body).is_some_and(|stamp| stamp.number == number);
+            let is_wanted = || {
                 let model = self.model();
                 let window = Window { from_us, to_us: self.now_us() };
                 let post = &model.posts()[number as usize];
                 // Who is no friend any more is not waited for.
-                !is_there && post.stands(window) && model.belongs(post, reader, window) == Sight::On
-            });
-            if !waiting.is_empty() {
-                std::thread::sleep(Duration::from_millis(5));
+                post.stands(window) && model.belongs(post, reader, window) == Sight::On
+            };
+            if page.posts.iter().any(is_it) || !is_wanted() {
+                waiting.pop();
+            } else {
+                std::thread::sleep(POLL);
             }
         }
         if !self.interrupted() {

@@ -33,7 +33,7 @@ use self::client::Client;
 use self::compare::{Fault, What};
 use self::graph::{Account, Graph, Shape};
 use self::load::{Load, Mix, Sampled, Tally};
-use self::node::{Node, Samples};
+use self::node::{Node, Samples, Settings};
 use crate::cli::FeedArgs;
 use crate::interrupt::Interrupt;
 use crate::parallel::in_parallel;
@@ -86,7 +86,11 @@ pub(crate) fn run(args: &FeedArgs) -> anyhow::Result<Report> {
         graph.friends.len(),
         graph.follows.len()
     ));
-    let mut node = Node::new(args.rookery.as_deref(), args.port, args.shards, border)?;
+    let mut node = Node::new(
+        args.rookery.as_deref(),
+        args.port,
+        Settings { shards: args.shards, read_fanout_from: border, rows_per_second: args.rows_per_second },
+    )?;
     let users = node.accounts(graph.users)?;
     node.befriend(&users, &graph.friends)?;
     node.start()?;

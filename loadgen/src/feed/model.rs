@@ -184,6 +184,8 @@ pub(super) struct Model {
     public: HashSet<Account>,
     /// Pairs of friends that changed, the lower account first.
     befriended: HashMap<(Account, Account), Switch>,
+    /// Pairs across which there ever was a block, likewise.
+    blocked: HashMap<(Account, Account), Switch>,
     /// Followers and authors that changed.
     followed: HashMap<(Account, Account), Switch>,
     /// Of each account those whose posts were ever to come into its feed.
@@ -214,6 +216,7 @@ impl Model {
             follows: graph.follows.iter().copied().collect(),
             public: graph.public.iter().copied().collect(),
             befriended: HashMap::new(),
+            blocked: HashMap::new(),
             followed: HashMap::new(),
             authors,
             posts: Vec::new(),
@@ -296,6 +299,20 @@ impl Model {
         self.befriended.entry(pair).or_insert_with(|| Switch::new(before))
     }
 
+    /// Whether one of two blocks the other, to be changed.
+    pub(super) fn block(&mut self, one: Account, other: Account) -> &mut Switch {
+        self.blocked.entry(pair(one, other)).or_default()
+    }
+
+    /// Whether nobody of two blocks the other.
+    fn are_open(&self, one: Account, other: Account, window: Window) -> Sight {
+        match self.blocked.get(&pair(one, other)).map_or(Sight::Off, |switch| switch.within(window)) {
+            Sight::Off => Sight::On,
+            Sight::Maybe => Sight::Maybe,
+            Sight::On => Sight::Off,
+        }
+    }
+
     /// Whether one follows another, to be changed.
     pub(super) fn follow(&mut self, follower: Account, author: Account) -> &mut Switch {
         self.authors[follower as usize].insert(author);
@@ -320,16 +337,21 @@ impl Model {
             return Sight::Maybe;
         }
         let friends = self.are_friends(post.author, reader, window);
-        match post.audience {
+        let wants = match post.audience {
             Audience::Friends => friends,
             Audience::Public => friends.max(self.follows(reader, post.author, window)),
-        }
+        };
+        wants.min(self.are_open(post.author, reader, window))
     }
 
     /// Whether a reader may see a post where the author's are listed, its deletion aside.
     pub(super) fn is_visible(&self, post: &Post, reader: Account, window: Window) -> Sight {
         let all_may = post.audience == Audience::Public && self.is_public(post.author);
-        if post.author == reader || all_may { Sight::On } else { self.are_friends(post.author, reader, window) }
+        if post.author == reader {
+            return Sight::On;
+        }
+        let may = if all_may { Sight::On } else { self.are_friends(post.author, reader, window) };
+        may.min(self.are_open(post.author, reader, window))
     }
 
     /// What a reader's feed had shown before a time.

@@ -26,13 +26,20 @@ const DIRECTORY: &str = "rookery-feed-";
 pub(super) struct Node {
     program: PathBuf,
     port: u16,
-    shards: u16,
-    /// The readers from which an author's posts are fanned out on read; the node's own default without it.
-    border: Option<u32>,
+    settings: Settings,
     // The process goes before its directory.
     running: Option<Running>,
     directory: Directory,
     agent: ureq::Agent,
+}
+
+/// What a node is told beside where it is; without it its own defaults hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) shards: u16,
+    /// The readers from which an author's posts are fanned out on read.
+    pub(super) read_fanout_from: Option<u32>,
+    pub(super) rows_per_second: Option<u32>,
 }
 
 /// Samples of a node's metrics: names with their labels, and figures.
@@ -73,13 +80,13 @@ impl Samples {
 
 impl Node {
     /// One that has never run, in a directory of its own. Its ports are `port`, the next, and the ninth from there.
-    pub(super) fn new(program: Option<&Path>, port: u16, shards: u16, border: Option<u32>) -> anyhow::Result<Self> {
+    pub(super) fn new(program: Option<&Path>, port: u16, settings: Settings) -> anyhow::Result<Self> {
         let program = find(program, "rookery", "--rookery", "gateway")?;
         let directory = Directory::make(DIRECTORY)?;
         fs::create_dir(directory.join("data")).context("cannot make the node's data directory")?;
         secret(&directory.join("token.key"))?;
         let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().new_agent();
-        Ok(Self { program, port, shards, border, running: None, directory, agent })
+        Ok(Self { program, port, settings, running: None, directory, agent })
     }
 
     fn address(&self, offset: u16) -> String {
@@ -140,11 +147,13 @@ impl Node {
         assert!(self.running.is_none(), "a node runs once at a time");
         let began = Instant::now();
         let mut command = child(&self.program);
-        command.args(["run", "--shards", &self.shards.to_string(), "--data.free_bytes_min", "0", "--data"]);
+        command.args(["run", "--data.free_bytes_min", "0", "--data"]);
         command.arg(self.directory.join("data")).arg("--auth.key_file").arg(self.token_key());
         command.args(["--api", &self.address(0), "--ws", &self.address(1), "--internal", &self.address(9)]);
-        if let Some(border) = self.border {
-            command.args(["--feed.read_fanout_from", &border.to_string()]);
+        let Settings { shards, read_fanout_from, rows_per_second } = self.settings;
+        command.args(["--shards", &shards.to_string()]);
+        for (key, value) in [("read_fanout_from", read_fanout_from), ("rows_per_second", rows_per_second)] {
+            command.args(value.map(|value| format!("--feed.{key}={value}")));
         }
         self.running = Some(Running::start("node", command, self.directory.path())?);
         while !self.is_ready() {

@@ -12,10 +12,10 @@ use super::load::{Load, PAGE};
 use super::node::Node;
 
 /// What is timed: feeds of ordinary accounts and of those with many friends.
-pub(super) const WARM: &str = "page warm";
-pub(super) const COLD: &str = "page cold";
-pub(super) const WARM_MANY: &str = "page warm, many friends";
-pub(super) const COLD_MANY: &str = "page cold, many friends";
+pub(super) const WARM: &str = "warm";
+pub(super) const COLD: &str = "cold";
+pub(super) const WARM_MANY: &str = "warm-many";
+pub(super) const COLD_MANY: &str = "cold-many";
 pub(super) const TIMED: [&str; 4] = [WARM, COLD, WARM_MANY, COLD_MANY];
 
 /// Ordinary accounts whose pages are timed in a round.
