@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::graph::Account;
-use super::model::{Audience, Model, Number, Post, Sight, Window};
+use super::model::{Audience, Model, Number, Post, Sight, Switch, Window};
 
 /// One post as it was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +216,8 @@ fn of_entry(
     }
     let own = post.likes.get(&reader).map_or(Sight::Off, |switch| switch.within(window));
     if own != Sight::Maybe && entry.liked != (own == Sight::On) {
-        found.push((Fault::Miscounted, format!("tells the reader's own like as {}", entry.liked)));
+        let changes = post.likes.get(&reader).map(Switch::said).unwrap_or_default();
+        found.push((Fault::Miscounted, format!("tells the reader's own like as {}; it was {changes}", entry.liked)));
     }
     if strictness == Strictness::InTheEnd {
         let counts = [

@@ -17,6 +17,8 @@ use crate::report::KillReport;
 const POSTS: usize = 2;
 /// How long after the first of them is asked for a node is killed, at most: 5,000 rows take a tenth of a second.
 const DELAY_MS_MAX: u64 = 150;
+/// How long the first rows are waited for.
+const FIRST_ROWS_MAX: Duration = Duration::from_secs(2);
 /// How long authors may take until their limits let them post again.
 const LIMITS: Duration = Duration::from_secs(90);
 
@@ -31,17 +33,32 @@ pub(super) fn run(
     let mut report = KillReport::default();
     let began = Instant::now();
     for kill in 0..kills {
+        // Those after the first rows are in the middle of a fan-out, the others before, at and behind its beginning.
+        let moment = if kill.is_multiple_of(2) {
+            Moment::FirstRows
+        } else {
+            Moment::After(Duration::from_millis(rng.u64(2..=DELAY_MS_MAX)))
+        };
         let at = span * (kill + 1) / (kills + 1);
         pause(load, at.saturating_sub(began.elapsed()));
         if load.interrupted() {
             break;
         }
-        one(load, node, rng, &mut report)?;
+        one(load, node, moment, rng, &mut report)?;
     }
     Ok(report)
 }
 
-fn one(load: &Load, node: &mut Node, rng: &mut Rng, report: &mut KillReport) -> anyhow::Result<()> {
+/// When a node is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// As soon as the node counts rows.
+    FirstRows,
+    /// So long after posts were asked for.
+    After(Duration),
+}
+
+fn one(load: &Load, node: &mut Node, moment: Moment, rng: &mut Rng, report: &mut KillReport) -> anyhow::Result<()> {
     let rows = |node: &Node| node.metrics().map(|samples| samples.sum(ROWS, ""));
     let until = Instant::now() + LIMITS;
     let stars = &load.graph.stars;
@@ -57,15 +74,25 @@ fn one(load: &Load, node: &mut Node, rng: &mut Rng, report: &mut KillReport) -> 
         }
     }
     let before = rows(node);
-    let delay = Duration::from_millis(rng.u64(2..=DELAY_MS_MAX));
     let seeds: Vec<u64> = (0..POSTS).map(|_| rng.u64(..)).collect();
     std::thread::scope(|scope| -> anyhow::Result<()> {
         for seed in seeds {
             // Asked again under its id until the next life has answered.
             scope.spawn(move || load.publish_of(&load.graph.stars, Instant::now(), &mut Rng::with_seed(seed)));
         }
-        std::thread::sleep(delay);
-        let after = rows(node);
+        let asked = Instant::now();
+        let mut after = rows(node);
+        match moment {
+            Moment::After(delay) => {
+                std::thread::sleep(delay);
+                after = rows(node);
+            }
+            Moment::FirstRows => {
+                while after <= before && asked.elapsed() < FIRST_ROWS_MAX {
+                    after = rows(node);
+                }
+            }
+        }
         let killed = Instant::now();
         node.kill();
         node.start()?;
@@ -77,7 +104,7 @@ fn one(load: &Load, node: &mut Node, rng: &mut Rng, report: &mut KillReport) -> 
             let readers = load.graph.friends.iter().filter(|pair| stars.contains(&pair.0)).count();
             let all = POSTS * readers / stars.len().max(1);
             let written = after - before;
-            report.in_the_middle += u64::from(written < all as f64);
+            report.in_the_middle += u64::from(written > 0.0 && written < all as f64);
             report.rows_written.push(written as u64);
         }
         Ok(())

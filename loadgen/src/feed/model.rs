@@ -88,6 +88,20 @@ impl Switch {
         self.changes.pop();
     }
 
+    /// Its changes, each with when it was asked for and answered, in seconds.
+    pub(super) fn said(&self) -> String {
+        let change = |&(on, Span { asked_us, done_us }): &(bool, Span)| {
+            let to = if on { "on" } else { "off" };
+            let done = done_us.map_or_else(String::new, |done_us| format!("{:.3}", done_us as f64 / 1e6));
+            format!("{to} {:.3}-{done}", asked_us as f64 / 1e6)
+        };
+        if self.changes.is_empty() {
+            "never on".to_owned()
+        } else {
+            self.changes.iter().map(change).collect::<Vec<_>>().join(", ")
+        }
+    }
+
     pub(super) fn within(&self, window: Window) -> Sight {
         let mut at = if self.before { Sight::On } else { Sight::Off };
         for &(on, span) in &self.changes {

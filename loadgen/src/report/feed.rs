@@ -64,7 +64,7 @@ pub(crate) struct Burst {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct KillReport {
     pub(crate) kills: u64,
-    /// Those at which the node had not written all rows of the posts before.
+    /// Those at which the node had written some rows of the posts before, and not all.
     pub(crate) in_the_middle: u64,
     /// Rows since those posts, by kill.
     pub(crate) rows_written: Vec<u64>,
