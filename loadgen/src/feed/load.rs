@@ -648,10 +648,9 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    /// So many posts and pages a second, posts of `stars` authors as often as their limits allow, and what people do beside.
-    pub(super) fn new(publish: f64, read: f64, stars: u32) -> Self {
-        // One post in 8 s of each star, a little below ten a minute.
-        let of_stars = f64::from(stars) / 8.0;
+    /// So many posts and pages a second, a post of each of `stars` authors in so long, and what people do beside.
+    pub(super) fn new(publish: f64, read: f64, stars: u32, every: Duration) -> Self {
+        let of_stars = f64::from(stars) / every.as_secs_f64();
         let rates = vec![
             (Step::Publish, publish),
             (Step::PublishStar, of_stars),
@@ -709,7 +708,7 @@ mod tests {
 
     #[test]
     fn a_mix_has_of_each_kind_what_it_says() {
-        let (mix, mut rng) = (Mix::new(10.0, 100.0, 8), Rng::with_seed(3));
+        let (mix, mut rng) = (Mix::new(10.0, 100.0, 8, Duration::from_secs(8)), Rng::with_seed(3));
         assert!((mix.per_second() - (10.0 * 3.8 + 1.0 + 100.0)).abs() < 1e-9, "{}", mix.per_second());
         let drawn: Vec<Step> = (0..10_000).map(|_| mix.draw(&mut rng)).collect();
         let part = |step: Step| drawn.iter().filter(|&&other| other == step).count() as f64 / 10_000.0;

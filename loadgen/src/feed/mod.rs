@@ -55,6 +55,8 @@ const STILL: Duration = Duration::from_millis(300);
 const REST_MAX: Duration = Duration::from_secs(60);
 /// Readers whose feeds tell when a post is everywhere.
 const READERS_SAMPLED: usize = 5;
+/// How often an author with many readers posts.
+const STARS_EVERY: Duration = Duration::from_secs(8);
 /// Posts of each author in the burst.
 const BURST_POSTS: u32 = 4;
 
@@ -195,7 +197,9 @@ fn burst(load: &Load, node: &Node) -> anyhow::Result<Option<Burst>> {
 
 /// People write and read, with what troubles them.
 fn mixed(load: &Load, node: &mut Node, args: &FeedArgs, rng: &mut Rng, feed: &mut FeedReport) -> anyhow::Result<()> {
-    let mix = Mix::new(args.publish, args.read, args.stars);
+    // A little below ten posts a minute, with room for those that kills need.
+    let every = if args.kills == 0 { STARS_EVERY } else { STARS_EVERY * 2 };
+    let mix = Mix::new(args.publish, args.read, args.stars, every);
     let (samples, sampled) = mpsc::sync_channel::<Sampled>(1);
     let is_over = AtomicBool::new(false);
     let [seed, of_samples, of_crossing] = [(); 3].map(|()| rng.u64(..));
