@@ -214,6 +214,11 @@ fn of_entry(
     if !(least..=most).contains(&stamp.edit) {
         found.push((Fault::Stale, format!("has the text of edit {}, and not of {least} to {most}", stamp.edit)));
     }
+    // What is being deleted loses its likes and replies with the deletion, and is shown until that is answered.
+    let is_going = post.deletion.is_some_and(|span| span.asked_us <= window.to_us);
+    if is_going {
+        return found;
+    }
     let own = post.likes.get(&reader).map_or(Sight::Off, |switch| switch.within(window));
     if own != Sight::Maybe && entry.liked != (own == Sight::On) {
         let changes = post.likes.get(&reader).map(Switch::said).unwrap_or_default();
@@ -410,6 +415,18 @@ mod tests {
         assert_eq!([of(&model, 3_500, "4 3 1 0"), of(&model, 3_500, "3 0")], ["well", "well"]);
         model.friendship(2, 1).done(4_000);
         assert_eq!([of(&model, 4_500, "4 3 1 0"), of(&model, 4_500, "3 0")], ["forbidden forbidden", "well"]);
+    }
+
+    #[test]
+    fn what_is_being_deleted_may_have_lost_its_likes() {
+        let mut model = model();
+        let like = model.post_mut(3).likes.entry(1).or_default();
+        like.begin(true, 100);
+        like.done(110);
+        model.post_mut(3).deletion = Some(Span { asked_us: 1_000, done_us: Some(2_000) });
+        let of = |at_us, shown: &str| read(&model, 1, What::Feed, at_us, shown, Strictness::InTheEnd);
+        assert_eq!([of(900, "4 3#1 2 1 0"), of(900, "4 3+ 2 1 0")], ["miscounted", "miscounted"]);
+        assert_eq!([of(1_500, "4 3 2 1 0"), of(1_500, "4 3+#1 2 1 0")], ["well", "well"]);
     }
 
     #[test]
