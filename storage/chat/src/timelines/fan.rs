@@ -154,19 +154,23 @@ impl<T: Transaction> Step<'_, T> {
     }
 
     /// The oldest post that has not come to its readers.
-    async fn next_post(&self) -> Result<Option<(UnixMs, Seq, Audience)>, LayerError> {
-        let mut range = keys::posts(self.channel);
-        if let Some((sent_ms, seq)) = self.row.through {
-            range.end = keys::post(self.channel, Reverse(sent_ms), Reverse(seq));
+    async fn next_post(&mut self) -> Result<Option<(UnixMs, Seq, Audience)>, LayerError> {
+        loop {
+            let mut range = keys::posts(self.channel);
+            if let Some((sent_ms, seq)) = self.row.through {
+                range.end = keys::post(self.channel, Reverse(sent_ms), Reverse(seq));
+            }
+            let page = self.tx.snapshot_get_range(&range.reversed().rows(1)).await?;
+            let Some(row) = page.rows.first() else { return Ok(None) };
+            let (_, Reverse(sent_ms), Reverse(seq)) = unreadable::refuse(&row.key, keys::post_place(&row.key))?;
+            let through = self.row.through;
+            assert!(through.is_none_or(|(_, last)| last < seq), "I15: post {seq} comes behind {through:?}");
+            match unreadable::skip(&row.key, packed::post(&row.value)) {
+                Some(audience) => return Ok(Some((sent_ms, seq, audience))),
+                // Those behind it come to their readers.
+                None => self.row.through = Some((sent_ms, seq)),
+            }
         }
-        let page = self.tx.snapshot_get_range(&range.reversed().rows(1)).await?;
-        let Some(row) = page.rows.first() else { return Ok(None) };
-        let place = unreadable::refuse(&row.key, keys::post_place(&row.key))?;
-        let (_, Reverse(sent_ms), Reverse(seq)) = place;
-        let audience = unreadable::refuse(&row.key, packed::post(&row.value))?;
-        let through = self.row.through;
-        assert!(through.is_none_or(|(_, last)| last < seq), "I15: post {seq} comes behind {through:?}");
-        Ok(Some((sent_ms, seq, audience)))
     }
 
     /// Whether the author has so many readers that they look its posts up.

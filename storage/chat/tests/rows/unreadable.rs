@@ -12,7 +12,10 @@ use chat::notices::{self, Reach, Scan, Target, Worker};
 use chat::notices::{apps, contacts, events, settings, templates};
 use chat::push::Decision;
 use chat::share::Share;
-use chat::{LayerError, arrivals, channels, check, hooks, inbox, mentions, opened, people, presence, push, search};
+use chat::timelines::{self, Active, Limits};
+use chat::{
+    LayerError, arrivals, channels, check, hooks, inbox, mentions, opened, people, posts, presence, push, search,
+};
 use chat::{unreadable, view};
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
@@ -70,7 +73,35 @@ fn world() -> World<MemoryEngine> {
     world.wall = WALL;
     block_on(tell(&world.engine)).expect("told");
     media(&world.engine);
+    block_on(feed(&mut world)).expect("posted and read");
     world
+}
+
+/// 1 posts what has come to 3, who follows it, and what is on its way. 3 is owed posts of 2, and looks into those of others.
+async fn feed(world: &mut World<MemoryEngine>) -> Result<(), LayerError> {
+    let (engine, limits) = (world.engine.clone(), Limits::default());
+    world.run("A.1 starts feed; A.1 posts v for public; A.1 sends w re 1; B.2 starts feed; B.2 posts u for friends");
+    accounts::set_public(&engine, ME, true).await?;
+    accounts::set_public(&engine, UserId(2), true).await?;
+    people::follow(&engine, UserId(3), ME, WALL).await?;
+    timelines::page(&engine, UserId(3), None, 9, (&limits, WALL)).await?;
+    fan(&engine).await?;
+    people::follow(&engine, UserId(3), UserId(2), WALL).await?;
+    write(&engine, |tx| {
+        tx.set(&keys::heavy_rest(UserId(2), UserId(3)), &[1]);
+        tx.set(&keys::heavy(UserId(3), UserId(9)), &[0, 0, 0, 0, 0, 0, 0, 9]);
+    });
+    world.run("A.1 posts x for public");
+    Ok(())
+}
+
+/// One step of each feed that is due.
+async fn fan(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let worker = Worker::current(engine, LIFE).await?.expect("in the view");
+    for channel in timelines::due(engine, &worker, None, 9).await? {
+        timelines::fan(engine, &worker, channel, &Active::default(), (&Limits::default(), WALL)).await?;
+    }
+    Ok(())
 }
 
 /// A media that another holds, and an upload.
@@ -346,6 +377,16 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("beat", block_on(view::beat(engine, LIFE, &view::Said::default())).map(drop));
     ask("view", block_on(view::current(engine)).map(drop));
     ask("tell", block_on(tell(engine)));
+    let limits = Limits::default();
+    ask("feed", block_on(timelines::posts(engine, UserId(3), None, 9, (&limits, WALL))).map(drop));
+    ask("posts", block_on(posts::shown(engine, UserId(3), &[(channel("A"), Seq(1))])).map(drop));
+    ask("feed of", block_on(posts::feed_of(engine, ME)).map(drop));
+    ask("log", block_on(posts::posts_of(engine, (ME, channel("A")), None, 9)).map(drop));
+    ask("counts", block_on(posts::counts(engine, &[ME])).map(drop));
+    ask("followers", block_on(people::followers(engine, ME, None, 9)).map(drop));
+    ask("followed", block_on(people::followed(engine, UserId(3), None, 9)).map(drop));
+    ask("follow", block_on(people::follow(engine, UserId(4), ME, WALL)).map(drop));
+    ask("fan", block_on(fan(engine)));
     refused.join(", ")
 }
 
@@ -353,12 +394,12 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
 ///
 /// A list of members that is cached is not read, and muting writes one's own membership anew.
 const REFUSED: &[(&str, &str)] = &[
-    ("channel", "send, send large, mark, react, edit, mute, add, channel, open"),
+    ("channel", "send, send large, mark, react, edit, mute, add, channel, open, fan"),
     ("dedup", "send again"),
     ("direct", "direct"),
     (
         "fence",
-        "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease, instances, tell",
+        "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease, instances, tell, fan",
     ),
     ("former", "add"),
     ("head", "send, send large, mark, react, edit, mute, add, channel, open, history"),
@@ -368,9 +409,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("message", "react, edit"),
     ("read", "mark"),
     ("refresh", "rotate"),
-    ("user", "log in, enter"),
+    ("user", "log in, enter, follow"),
     ("username", "log in"),
-    ("view", "plan, lease, instances, beat, view, tell"),
+    ("view", "plan, lease, instances, beat, view, tell, fan"),
     ("tallies", "react"),
     ("device", "connect"),
     ("delivery", "hear"),
@@ -384,6 +425,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("template variant", "template"),
     ("external", "enter"),
     ("hook", "tell"),
+    ("feed of", "feed of, follow"),
+    ("fanned", "fan"),
 ];
 
 /// Tables without a row in this store, and those whose values nobody reads or the index's own.
