@@ -1,6 +1,6 @@
 //! Upkeep of the store by the clock, beside serving: what lives that are over left unserved becomes push items, and what
 //! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day,
-//! push items beyond theirs, what became of notifications beyond its month. The clock itself is looked at each minute, so that one that has leapt forgets nothing.
+//! push items beyond theirs, what became of notifications beyond its month, rows of timelines beyond theirs. The clock itself is looked at each minute, so that one that has leapt forgets nothing.
 //!
 //! Owns when it is done, each time for what is this node's of it under the view as it stands ([`Share`]). What may be
 //! forgotten is `chat::dedup`, `chat::push` and `chat::notices`, which clock counts `chat::clock`.
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
 use chat::share::Share;
+use chat::timelines::{self, Limits};
 use chat::{dedup, hooks, notices, push};
 use kv::Engine;
 use schema::Incarnation;
@@ -154,6 +155,13 @@ async fn forget<S: Engine>(engine: S, me: Incarnation) {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "forgot what webhooks were told more than 3 days ago"),
         Err(error) => tracing::warn!(%error, "could not forget what webhooks were told, trying again in an hour"),
+    }
+    match timelines::trim(&engine, &Limits::default(), runtime::wall(), &share).await {
+        Ok(0) => {}
+        Ok(timelines) => {
+            tracing::info!(timelines, "forgot what is old or too much in timelines that nobody read for a day")
+        }
+        Err(error) => tracing::warn!(%error, "could not trim timelines, trying again in an hour"),
     }
 }
 

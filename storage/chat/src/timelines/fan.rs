@@ -178,7 +178,7 @@ impl<T: Transaction> Step<'_, T> {
         let counts = counters::of_user(self.tx, self.author).await?;
         let readers = counts.friends + counts.followers;
         let from = self.limits.read_fanout_from;
-        Ok(readers > if self.row.is_heavy { from / 10 * 9 } else { from })
+        Ok(readers > if self.row.is_heavy { from.saturating_sub(from.div_ceil(10)) } else { from })
     }
 
     /// Where a post begins, and whether its walk has to wait for another step.

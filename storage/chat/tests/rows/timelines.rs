@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat::notices::Worker;
 use chat::people;
+use chat::share::Share;
 use chat::timelines::{self, Active, Limits, Place};
-use chat::{LayerError, accounts};
+use chat::{LayerError, accounts, keys};
 use futures_lite::future::block_on;
 use kv::memory::{FaultRates, MemoryEngine, MemoryStore, SeededFaults};
 use schema::op::{CreateOp, PastAccess, SendOp};
 use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, MessageKind, OpReply, UnixMs, UserId, message};
 
-use crate::world::{DAY_MS, WALL, World, is_temporary, open, quiet, store};
+use crate::world::{DAY_MS, WALL, World, is_temporary, open, quiet, rows, store};
 
 const USERS: u64 = 7;
 
@@ -175,7 +176,9 @@ impl Feeds {
             let due = surely(|| block_on(timelines::due(engine, &worker, None, 100))).expect("read");
             let Some(&channel) = due.first() else { return };
             let step = || timelines::fan(engine, &worker, channel, &self.active, (&SMALL, self.wall));
-            surely(|| block_on(step())).expect("the worker is in the view");
+            let fanned = surely(|| block_on(step())).expect("the worker is in the view");
+            assert!(fanned.rows <= u64::from(SMALL.step_readers), "{fanned:?}");
+            assert_eq!(fanned.rows, fanned.readers.len() as u64);
         }
         panic!("feeds stay due");
     }
@@ -313,4 +316,118 @@ fn each_readers_pages_hold_exactly_the_posts_of_the_model() {
 #[test]
 fn they_do_whatever_goes_wrong() {
     (100..140).for_each(|seed| stories(seed, FaultRates::HOSTILE));
+}
+
+/// Rows of a reader's timeline.
+fn rows_of(feeds: &Feeds, reader: u64) -> usize {
+    rows(&feeds.world.engine, &keys::timeline_of(UserId(reader))).len()
+}
+
+/// Readers who are marked to look into an author's posts, and those who have rows in their place.
+fn marked(feeds: &Feeds, author: u64) -> (usize, usize) {
+    let looks = |reader: &u64| {
+        let marks = rows(&feeds.world.engine, &keys::heavies_of(UserId(*reader)));
+        marks.iter().any(|row| keys::heavy_of(&row.key).is_ok_and(|(_, of)| of == UserId(author)))
+    };
+    let rest = rows(&feeds.world.engine, &keys::heavy_rest_after(UserId(author), None));
+    ((1..=USERS).filter(looks).count(), rest.len())
+}
+
+/// Feeds without faults, all public, whose readers have read theirs today.
+fn calm() -> Feeds {
+    let mut feeds = Feeds::new(1, FaultRates::default());
+    for user in 1..=USERS {
+        block_on(accounts::set_public(&feeds.world.engine, UserId(user), true)).expect("stored");
+        feeds.model.public.insert(user);
+        feeds.read(&feeds.world.engine, user, 5).expect("read");
+    }
+    feeds
+}
+
+fn follow(feeds: &mut Feeds, reader: u64, author: u64) {
+    let followed = people::follow(&feeds.world.engine, UserId(reader), UserId(author), feeds.wall);
+    assert!(block_on(followed).expect("followed"));
+    feeds.model.follows.insert((reader, author));
+}
+
+#[test]
+fn an_author_of_many_is_looked_up_and_one_of_fewer_again_is_written_again() {
+    let (mut feeds, mut dice) = (calm(), Dice(1));
+    (2..=4).for_each(|reader| follow(&mut feeds, reader, 1));
+    feeds.post(1, Audience::Public);
+    feeds.holds(&mut dice, "three readers");
+    assert_eq!((rows_of(&feeds, 2), marked(&feeds, 1)), (1, (0, 0)));
+    follow(&mut feeds, 5, 1);
+    feeds.post(1, Audience::Public);
+    feeds.holds(&mut dice, "four readers, above the border");
+    assert_eq!((rows_of(&feeds, 2), marked(&feeds, 1)), (1, (4, 0)));
+    // Whoever comes while readers are marked is marked at once.
+    follow(&mut feeds, 6, 1);
+    assert_eq!(marked(&feeds, 1), (5, 0));
+    feeds.holds(&mut dice, "five readers");
+    for reader in 4..=6 {
+        block_on(people::unfollow(&feeds.world.engine, UserId(reader), UserId(1))).expect("unfollowed");
+        feeds.model.follows.remove(&(reader, 1));
+    }
+    assert_eq!(marked(&feeds, 1), (2, 0));
+    feeds.post(1, Audience::Public);
+    feeds.holds(&mut dice, "two readers, below nine tenths of the border");
+    assert_eq!((rows_of(&feeds, 2), rows_of(&feeds, 3), rows_of(&feeds, 5)), (2, 2, 0));
+    // And up again, where readers are marked already.
+    (4..=6).for_each(|reader| follow(&mut feeds, reader, 1));
+    feeds.post(1, Audience::Public);
+    feeds.holds(&mut dice, "five readers again");
+    assert_eq!((rows_of(&feeds, 2), marked(&feeds, 1)), (2, (5, 0)));
+}
+
+#[test]
+fn a_reader_looks_into_so_many_logs_and_has_rows_of_the_others() {
+    let (mut feeds, mut dice) = (calm(), Dice(2));
+    for author in 1..=3 {
+        (4..=USERS).for_each(|reader| follow(&mut feeds, reader, author));
+        feeds.post(author, Audience::Public);
+        feeds.holds(&mut dice, "one more author of many");
+    }
+    assert_eq!([1, 2, 3].map(|author| marked(&feeds, author)), [(4, 0), (4, 0), (0, 4)]);
+    assert_eq!(rows_of(&feeds, 4), 1);
+}
+
+#[test]
+fn who_was_not_seen_for_long_has_no_rows_and_all_posts_when_it_comes_back() {
+    let (mut feeds, mut dice) = (calm(), Dice(3));
+    follow(&mut feeds, 2, 1);
+    follow(&mut feeds, 3, 1);
+    feeds.post(1, Audience::Public);
+    feeds.holds(&mut dice, "both were seen");
+    feeds.wall = feeds.wall.plus_ms(3 * DAY_MS);
+    feeds.active = Active::default();
+    feeds.read(&feeds.world.engine, 3, 5).expect("read");
+    feeds.post(1, Audience::Public);
+    feeds.settle();
+    assert_eq!((rows_of(&feeds, 2), rows_of(&feeds, 3)), (1, 2));
+    feeds.holds(&mut dice, "it comes back");
+    feeds.post(1, Audience::Public);
+    feeds.settle();
+    assert_eq!(rows_of(&feeds, 2), 3);
+}
+
+#[test]
+fn what_nobody_reads_is_trimmed_and_pages_hold_all_of_it() {
+    let (mut feeds, mut dice) = (calm(), Dice(4));
+    follow(&mut feeds, 2, 1);
+    for _ in 0..7 {
+        feeds.post(1, Audience::Public);
+        feeds.settle();
+    }
+    assert_eq!(rows_of(&feeds, 2), 7);
+    let trim = |wall: UnixMs| {
+        let all = Share::whole();
+        block_on(timelines::trim(&feeds.world.engine, &SMALL, wall, &all)).expect("nothing goes wrong")
+    };
+    assert_eq!(trim(feeds.wall.plus_ms(DAY_MS)), 0, "it was trimmed when it was read");
+    assert_eq!(trim(feeds.wall.plus_ms(2 * DAY_MS)), USERS);
+    assert_eq!(rows_of(&feeds, 2), 4);
+    assert_eq!(trim(feeds.wall.plus_ms(5 * DAY_MS)), USERS);
+    assert_eq!(rows_of(&feeds, 2), 0, "all of it is old");
+    feeds.holds(&mut dice, "trimmed");
 }
