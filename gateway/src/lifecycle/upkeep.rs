@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
 use chat::share::Share;
-use chat::timelines::{self, Limits};
+use chat::timelines::{self, Limits, Trimmed};
 use chat::{dedup, hooks, notices, push};
 use kv::Engine;
-use schema::Incarnation;
+use schema::{Incarnation, UserId};
 
 use crate::runtime::{self, Job, StorePool};
 
@@ -33,7 +33,9 @@ pub(super) struct Upkeep<S> {
     /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes, so a life that left
     /// much behind delays no start.
     adopting: Chore<()>,
-    forgetting: Chore<()>,
+    /// Gives the user behind whose timeline the next look goes on.
+    forgetting: Chore<Option<UserId>>,
+    timelines_after: Option<UserId>,
     looking: Chore<Option<Observed>>,
     looked_at: Instant,
     /// When a leap of the clock was spoken of.
@@ -72,6 +74,7 @@ impl<S: Engine> Upkeep<S> {
             me,
             adopting: Chore::due(now),
             forgetting: Chore::due(now),
+            timelines_after: None,
             looking: Chore::due(now),
             looked_at: now,
             leapt_said: None,
@@ -90,7 +93,9 @@ impl<S: Engine> Upkeep<S> {
         if let Some(()) = self.adopting.round(now, pool, || adopt(engine(), me)) {
             self.adopting.due = Some(now + ADOPT_EVERY);
         }
-        if let Some(()) = self.forgetting.round(now, pool, || forget(engine(), me)) {
+        let timelines_after = self.timelines_after;
+        if let Some(next) = self.forgetting.round(now, pool, || forget(engine(), me, timelines_after)) {
+            self.timelines_after = next;
             self.forgetting.due = Some(now + EVERY);
         }
         if let Some(observed) = looked {
@@ -131,10 +136,13 @@ async fn look<S: Engine>(engine: S, ran: Duration) -> Option<Observed> {
         .ok()
 }
 
-async fn forget<S: Engine>(engine: S, me: Incarnation) {
+async fn forget<S: Engine>(engine: S, me: Incarnation, timelines_after: Option<UserId>) -> Option<UserId> {
     let share = match Share::current(&engine, me).await {
         Ok(share) => share,
-        Err(error) => return tracing::warn!(%error, "the view cannot be read, forgetting what is old in an hour"),
+        Err(error) => {
+            tracing::warn!(%error, "the view cannot be read, forgetting what is old in an hour");
+            return timelines_after;
+        }
     };
     match dedup::clear(&engine, runtime::wall(), &share).await {
         Ok(0) => {}
@@ -156,12 +164,17 @@ async fn forget<S: Engine>(engine: S, me: Incarnation) {
         Ok(rows) => tracing::info!(rows, "forgot what webhooks were told more than 3 days ago"),
         Err(error) => tracing::warn!(%error, "could not forget what webhooks were told, trying again in an hour"),
     }
-    match timelines::trim(&engine, &Limits::default(), runtime::wall(), &share).await {
-        Ok(0) => {}
-        Ok(timelines) => {
-            tracing::info!(timelines, "forgot what is old or too much in timelines that nobody read for a day")
+    match timelines::trim(&engine, (&Limits::default(), runtime::wall()), &share, timelines_after).await {
+        Ok(Trimmed { timelines, next }) => {
+            if timelines > 0 {
+                tracing::info!(timelines, "forgot what is old or too much in timelines that nobody read for a day");
+            }
+            next
         }
-        Err(error) => tracing::warn!(%error, "could not trim timelines, trying again in an hour"),
+        Err(error) => {
+            tracing::warn!(%error, "could not trim timelines, trying again in an hour");
+            timelines_after
+        }
     }
 }
 

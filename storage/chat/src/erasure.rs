@@ -2,14 +2,19 @@
 //!
 //! Owns which rows these are, over all rooms that keep something of an account.
 
-use schema::record::{FriendRecord, UserRecord};
+use schema::record::UserRecord;
 use schema::{Position, UserId};
 
 use crate::accounts::name_hash;
+use crate::fields::Read;
 use crate::notices::contacts;
 use crate::posts::counters;
 use crate::{LayerError, commit, keys, media, packed, people, unreadable};
+use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
+
+/// Others of whom one transaction parts an account: some 17 rows each.
+const TIES_AT_ONCE: u32 = 100;
 
 /// Removes what is stored of an account beside its messages: its names, logins, devices, contacts, settings, friends,
 /// blocks, media and inbox. It was deactivated before, and has left its channels. Whether there was such an account.
@@ -18,6 +23,7 @@ use kv::transaction::{Begin, Engine, Transaction};
 /// The store's, and damage. Asking again is safe.
 pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerError> {
     while media::release_some(engine, user).await? {}
+    while part_some(engine, user).await? {}
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let key = keys::user(user);
         let Some(record) = unreadable::refuse_some(&key, tx.get(&key).await?.as_ref(), UserRecord::decode)? else {
@@ -25,20 +31,6 @@ pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerErr
         };
         for contact in contacts::all(&tx, user).await? {
             contacts::forget(&mut tx, user, &contact);
-        }
-        let friends = tx.snapshot_get_range(&keys::friends_after(user, None)).await?;
-        let friend = |row: &kv::transaction::Row| {
-            FriendRecord::decode(&row.value)?;
-            Ok(keys::friend_of(&row.key)?.1)
-        };
-        let follows = tx.snapshot_get_range(&keys::follows_after(user, None)).await?;
-        let mut others = unreadable::readable(&friends.rows, friend);
-        others.extend(unreadable::readable(&follows.rows, |row| Ok(keys::follow_of(&row.key)?.1)));
-        others.sort_unstable();
-        others.dedup();
-        for other in others {
-            let ties = people::ties(&tx, user, other).await?;
-            people::sever(&mut tx, ties.severed(user, other));
         }
         let feed_key = keys::feed_of(user);
         if let Some(feed) = unreadable::refuse_some(&feed_key, tx.get(&feed_key).await?.as_ref(), packed::feed)? {
@@ -72,6 +64,42 @@ pub async fn erase<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerErr
         }
         tx.clear(&key);
         Ok(true)
+    })
+}
+
+/// Ends some of what ties others to an account. Whether there was any.
+async fn part_some<E: Engine>(engine: &E, user: UserId) -> Result<bool, LayerError> {
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let ranges =
+            [keys::friends_after(user, None), keys::follows_after(user, None), keys::followers_after(user, None)];
+        let ranges = ranges.map(|range| range.rows(TIES_AT_ONCE));
+        let pages = join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range))).await?;
+        let of: [Read<(UserId, UserId)>; 3] = [keys::friend_of, keys::follow_of, keys::follower_of];
+        let mut others = Vec::new();
+        for (page, of) in pages.iter().zip(of) {
+            others.extend(unreadable::readable(&page.rows, |row| Ok(of(&row.key)?.1)));
+        }
+        others.sort_unstable();
+        others.dedup();
+        let parted = join::try_all(others.iter().map(|&other| {
+            let tx = &tx;
+            async move {
+                match people::ties(tx, user, other).await {
+                    Ok(ties) => Ok(Some(ties)),
+                    // Then it is not known whether it was counted.
+                    Err(LayerError::Record(_)) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+        }))
+        .await?;
+        for (&other, ties) in others.iter().zip(parted) {
+            match ties {
+                Some(ties) => people::sever(&mut tx, ties.severed(user, other)),
+                None => [keys::friend(user, other), keys::friend(other, user)].iter().for_each(|key| tx.clear(key)),
+            }
+        }
+        Ok(!others.is_empty())
     })
 }
 

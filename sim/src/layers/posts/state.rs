@@ -79,6 +79,7 @@ pub(in super::super) fn start(store: &MemoryStore, rng: &mut Rng) -> Posts {
         rebuilt_rows: rng.within(1..=8) as u32,
         rows_max: rng.within(1..=12) as u32,
         kept_days: if rng.chance(500) { rng.within(1..=4) as u32 } else { 1_000 },
+        kept_rows: 0,
     };
     Posts {
         people,

@@ -485,6 +485,12 @@ pub fn fan_due(channel: ChannelId) -> Vec<u8> {
     table::fan_due_of(number(Partition::of_channel(channel).index()), channel)
 }
 
+/// The feeds of a partition and those behind it that may have posts which are in no timeline yet.
+#[must_use]
+pub fn fans_due_from(partition: u16) -> RangeRequest {
+    RangeRequest::new(key(Table::FanDue, partition), prefix_end(&[Table::FanDue as u8]))
+}
+
 /// The posts of a feed from a time on, with those of that very time, the newest first.
 #[must_use]
 pub fn posts_through(channel: ChannelId, time: UnixMs) -> RangeRequest {

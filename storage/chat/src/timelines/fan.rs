@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 
 use bytes::Bytes;
+use schema::limits::PARTITIONS;
 use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, FriendRecord, FriendState, RecordError};
 use schema::{Audience, ChannelId, Seq, UnixMs, UserId};
@@ -22,7 +23,7 @@ use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Marks of one read.
-const DUE_AT_ONCE: u32 = 1_000;
+const DUE_AT_ONCE: u32 = 256;
 
 /// What a step came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,26 +48,55 @@ pub async fn due<E: Engine>(
     after: Option<ChannelId>,
     wanted: usize,
 ) -> Result<Vec<ChannelId>, LayerError> {
-    let place = |channel: ChannelId| keys::fan_due_fields(&keys::fan_due(channel)).expect("it is one");
-    let (mut behind, mut before) = (Vec::new(), Vec::new());
-    let after = after.map(place);
-    let mut next = Some(keys::fans_due_after(None));
+    let after = after.map(|channel| keys::fan_due_fields(&keys::fan_due(channel))).transpose()?;
+    let mut found = Vec::new();
+    // Those behind it, and then those up to it.
+    for (from, through) in [(after, None), (None, after)] {
+        if found.len() < wanted && (from.is_none() || after.is_some()) {
+            look(engine, worker, (from, through), wanted, &mut found).await?;
+        }
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// A mark of a feed that is due: its partition and the feed.
+type Due = (u16, ChannelId);
+
+/// Finds marks of a worker's partitions behind one and up to another, at most `wanted`. Marks of other partitions are read
+/// only as far as they lie on a page with its own.
+async fn look<E: Engine>(
+    engine: &E,
+    worker: &Worker,
+    (from, through): (Option<Due>, Option<Due>),
+    wanted: usize,
+    found: &mut Vec<ChannelId>,
+) -> Result<(), LayerError> {
+    let mut next = Some(keys::fans_due_after(from));
     while let Some(range) = next.take() {
         let range = range.rows(DUE_AT_ONCE);
         let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
-        for (partition, channel) in unreadable::readable(&page.rows, |row| keys::fan_due_fields(&row.key)) {
+        let marks = unreadable::readable(&page.rows, |row| keys::fan_due_fields(&row.key));
+        for &(partition, channel) in &marks {
+            if through.is_some_and(|through| (partition, channel) > through) || found.len() >= wanted {
+                return Ok(());
+            }
             if worker.has_partition(partition) {
-                let is_behind = after.is_none_or(|after| (partition, channel) > after);
-                if is_behind { &mut behind } else { &mut before }.push(channel);
+                found.push(channel);
             }
         }
-        if behind.len() < wanted {
-            next = range.after(&page);
-        }
+        let last = marks.last().map(|&(partition, _)| partition);
+        next = match last {
+            // What is left of it is another's.
+            Some(last) if page.more && !worker.has_partition(last) => {
+                (last + 1..PARTITIONS).find(|&own| worker.has_partition(own)).map(keys::fans_due_from)
+            }
+            Some(_) | None => range.after(&page),
+        };
     }
-    behind.extend(before);
-    behind.truncate(wanted);
-    Ok(behind)
+    Ok(())
 }
 
 /// One step of a feed's posts. To be repeated while there is more.
@@ -88,7 +118,12 @@ pub async fn fan<E: Engine>(
         let (key, channel_key) = (keys::fanned(channel), keys::channel(channel));
         let rows = async { Ok::<_, LayerError>(join::both(tx.get(&key), tx.snapshot_get(&channel_key)).await?) };
         let ((), (row, record)) = join::both(worker.prove(&tx), rows).await?;
-        let row = unreadable::refuse_some(&key, row.as_ref(), packed::fanned)?.unwrap_or_default();
+        let stored = row.as_ref().and_then(|row| unreadable::skip(&key, packed::fanned(row)));
+        if let (None, Some(row)) = (&stored, &row) {
+            // All of its posts come again, to where they are.
+            unreadable::keep(&mut tx, &key, row);
+        }
+        let row = stored.unwrap_or_default();
         let record = unreadable::refuse_some(&channel_key, record.as_ref(), ChannelRecord::decode)?;
         let Some(record) = record.filter(|record| record.kind == ChannelKind::Feed) else {
             // An erased author's, or damage: nobody is to be told anything.
@@ -163,9 +198,16 @@ impl<T: Transaction> Step<'_, T> {
             let page = self.tx.snapshot_get_range(&range.reversed().rows(1)).await?;
             let Some(row) = page.rows.first() else { return Ok(None) };
             let (_, Reverse(sent_ms), Reverse(seq)) = unreadable::refuse(&row.key, keys::post_place(&row.key))?;
-            let through = self.row.through;
-            assert!(through.is_none_or(|(_, last)| last < seq), "I15: post {seq} comes behind {through:?}");
-            match unreadable::skip(&row.key, packed::post(&row.value)) {
+            // Times of a feed never decrease, so places ascend as seqs do.
+            let in_order = match self.row.through {
+                Some((_, last)) if last >= seq => {
+                    let why = format!("I15: post {seq} comes behind {last}");
+                    Err(RecordError::Damaged { what: "post", bytes: row.key.len(), why })
+                }
+                Some(_) | None => Ok(()),
+            };
+            let read = in_order.and_then(|()| packed::post(&row.value));
+            match unreadable::skip(&row.key, read) {
                 Some(audience) => return Ok(Some((sent_ms, seq, audience))),
                 // Those behind it come to their readers.
                 None => self.row.through = Some((sent_ms, seq)),

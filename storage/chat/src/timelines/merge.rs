@@ -12,6 +12,9 @@ use crate::posts::{self, Entry};
 use kv::join;
 use kv::transaction::{RangeRequest, Transaction};
 
+/// Logs that are read at once.
+const LOGS_AT_ONCE: usize = 256;
+
 /// One author's posts, as far as they were read.
 struct Log {
     author: UserId,
@@ -39,7 +42,12 @@ pub(super) async fn newest<T: Transaction>(
         log.read_on(tx, first).await?;
         Ok::<_, LayerError>(log)
     });
-    let mut logs = join::try_all(logs).await?;
+    let mut read = Vec::with_capacity(authors.len());
+    let mut logs = logs.peekable();
+    while logs.peek().is_some() {
+        read.extend(join::try_all(logs.by_ref().take(LOGS_AT_ONCE)).await?);
+    }
+    let mut logs = read;
     let next = |at: usize, log: &Log| log.read.front().map(|entry| (entry.place, at));
     let mut heads: BTreeMap<Place, usize> = logs.iter().enumerate().filter_map(|(at, log)| next(at, log)).collect();
     let mut found: Vec<Entry> = Vec::new();

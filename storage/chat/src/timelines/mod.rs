@@ -35,7 +35,7 @@ pub use fan::{Fanned, due, fan};
 pub use page::{TimelinePage, TimelinePosts, page, posts};
 pub(crate) use readers::begin_reading;
 pub use refresh::refresh;
-pub use trim::trim;
+pub use trim::{Trimmed, trim};
 
 pub use crate::packed::{ParsePostPlaceError, Place};
 
@@ -51,7 +51,8 @@ pub struct Limits {
     pub heavy_max: u32,
     /// Days after which one that was not seen gets no rows.
     pub dormant_days: u32,
-    /// Posts that a new friend or follower is given; more of them are read from the log.
+    /// Posts of an author that one who becomes its reader is given. Where there are more, the timeline is whole down to the last
+    /// of these alone: so as many as a timeline has rows, and one author of many makes no reader's pages slow.
     pub backfill_posts: u32,
     /// Rows that one who comes back is given.
     pub rebuilt_rows: u32,
@@ -59,6 +60,9 @@ pub struct Limits {
     pub rows_max: u32,
     /// Days for which a row is kept.
     pub kept_days: u32,
+    /// The newest rows that are kept whatever their age, so that the first pages of one whose authors seldom write are read
+    /// from rows too.
+    pub kept_rows: u32,
 }
 
 impl Default for Limits {
@@ -68,10 +72,11 @@ impl Default for Limits {
             read_fanout_from: 5_000,
             heavy_max: readers::HEAVY_MAX,
             dormant_days: 14,
-            backfill_posts: 100,
+            backfill_posts: 1_000,
             rebuilt_rows: 500,
             rows_max: 1_000,
             kept_days: 30,
+            kept_rows: 200,
         }
     }
 }

@@ -14,7 +14,7 @@ use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Authors whose posts are owed, above which all of the timeline is rebuilt.
-const OWED_MAX: u32 = 50;
+const OWED_MAX: u32 = 10;
 
 /// Whether something is to be written before a timeline is read.
 pub(super) async fn needs_refresh<E: Engine>(engine: &E, reader: UserId, wall: UnixMs) -> Result<bool, LayerError> {

@@ -27,6 +27,7 @@ const SMALL: Limits = Limits {
     rebuilt_rows: 3,
     rows_max: 4,
     kept_days: 3,
+    kept_rows: 1,
 };
 
 /// What users did, as they meant it.
@@ -420,14 +421,19 @@ fn what_nobody_reads_is_trimmed_and_pages_hold_all_of_it() {
         feeds.settle();
     }
     assert_eq!(rows_of(&feeds, 2), 7);
-    let trim = |wall: UnixMs| {
+    let trim = |feeds: &Feeds, wall: UnixMs| {
         let all = Share::whole();
-        block_on(timelines::trim(&feeds.world.engine, &SMALL, wall, &all)).expect("nothing goes wrong")
+        let trimmed = block_on(timelines::trim(&feeds.world.engine, (&SMALL, wall), &all, None));
+        trimmed.expect("nothing goes wrong").timelines
     };
-    assert_eq!(trim(feeds.wall.plus_ms(DAY_MS)), 0, "it was trimmed when it was read");
-    assert_eq!(trim(feeds.wall.plus_ms(2 * DAY_MS)), USERS);
+    assert_eq!(trim(&feeds, feeds.wall.plus_ms(DAY_MS)), 0, "it was trimmed when it was read");
+    assert_eq!(trim(&feeds, feeds.wall.plus_ms(2 * DAY_MS)), USERS);
     assert_eq!(rows_of(&feeds, 2), 4);
-    assert_eq!(trim(feeds.wall.plus_ms(5 * DAY_MS)), USERS);
-    assert_eq!(rows_of(&feeds, 2), 0, "all of it is old");
+    feeds.wall = feeds.wall.plus_ms(5 * DAY_MS);
+    feeds.read(&feeds.world.engine, 2, 5).expect("read");
+    assert_eq!(rows_of(&feeds, 2), 1, "all of it is old, and the newest is kept");
+    assert_eq!(trim(&feeds, feeds.wall), USERS - 1, "the others were not seen for long, and fall asleep");
+    assert_eq!(trim(&feeds, feeds.wall.plus_ms(DAY_MS)), 0);
+    assert_eq!((trim(&feeds, feeds.wall.plus_ms(4 * DAY_MS)), rows_of(&feeds, 2)), (1, 0));
     feeds.holds(&mut dice, "trimmed");
 }

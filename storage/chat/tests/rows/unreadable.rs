@@ -426,7 +426,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("external", "enter"),
     ("hook", "tell"),
     ("feed of", "feed of, follow"),
-    ("fanned", "fan"),
 ];
 
 /// Tables without a row in this store, and those whose values nobody reads or the index's own.
