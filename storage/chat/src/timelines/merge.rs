@@ -36,18 +36,16 @@ pub(super) async fn newest<T: Transaction>(
     // As many as there would be of each if all wrote as often, and one to know that there are more.
     let first = u32::try_from(wanted / authors.len().max(1) + 2).unwrap_or(u32::MAX);
     let more = u32::try_from(wanted.clamp(16, 200)).expect("200 at most");
-    let logs = authors.iter().map(|&(author, channel)| async move {
-        let range = posts::behind(author, channel, behind).rows(first);
-        let mut log = Log { author, read: VecDeque::new(), rest: Some(range) };
-        log.read_on(tx, first).await?;
-        Ok::<_, LayerError>(log)
-    });
-    let mut read = Vec::with_capacity(authors.len());
-    let mut logs = logs.peekable();
-    while logs.peek().is_some() {
-        read.extend(join::try_all(logs.by_ref().take(LOGS_AT_ONCE)).await?);
+    let mut logs = Vec::with_capacity(authors.len());
+    for authors in authors.chunks(LOGS_AT_ONCE) {
+        let read = authors.iter().map(|&(author, channel)| async move {
+            let range = posts::behind(author, channel, behind).rows(first);
+            let mut log = Log { author, read: VecDeque::new(), rest: Some(range) };
+            log.read_on(tx, first).await?;
+            Ok::<_, LayerError>(log)
+        });
+        logs.extend(join::try_all(read).await?);
     }
-    let mut logs = read;
     let next = |at: usize, log: &Log| log.read.front().map(|entry| (entry.place, at));
     let mut heads: BTreeMap<Place, usize> = logs.iter().enumerate().filter_map(|(at, log)| next(at, log)).collect();
     let mut found: Vec<Entry> = Vec::new();
