@@ -175,6 +175,7 @@ fn post(author: u64, number: u64) -> ChannelOp {
         mentions: message::no_mentions(),
         ruling: None,
         audience: Some(Audience::Friends),
+        media: Vec::new(),
     })
 }
 
