@@ -22,10 +22,14 @@ use crate::LIKE;
 use crate::caches::{Author, Caches, Graph, GraphKey, Head, PostKey, Tallies};
 use crate::counts::Counts;
 
-/// Entries of a feed that are kept: five pages of 20, so that who scrolls asks the store once.
-const HEAD_ROWS: u32 = 100;
-/// Reads of a page whose posts are all left out before it is answered as it is, with a place to go on from.
-const ROUNDS_MAX: u32 = 8;
+/// Entries of a feed that are kept: five pages of 20, so that who scrolls asks the store once, or the largest, and one more
+/// that tells whether there are more.
+const HEAD_ROWS: u32 = 101;
+/// Entries of a read behind the first of a page.
+const ROUND_ROWS: u32 = 500;
+/// Reads of a page before it is answered as it is. What is left out is judged by entries alone, and 32,000 of one author's
+/// in a row are a year of as many as it may post.
+const ROUNDS_MAX: u32 = 64;
 
 /// A post, or a reply to one, as a reader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,11 +134,16 @@ impl<E: Engine> Reader<E> {
         before: Option<Place>,
         rows: u32,
     ) -> Result<FeedPage, LayerError> {
+        let (relations, _) = self.people(reader, &[author]).await?;
+        if ![Audience::Friends, Audience::Public].iter().any(|&audience| relations[&author].sees(audience)) {
+            return Ok(FeedPage::default());
+        }
         let Some(channel) = posts::feed_of(&self.engine, author).await? else { return Ok(FeedPage::default()) };
         self.page(reader, before, rows, Source::Log { author, channel }).await
     }
 
-    /// Reads entries until as many of them are shown as are wanted, or there are no more.
+    /// Reads entries until one more of them is shown than is wanted, or there are no more. Where to go on is the place of the
+    /// last that is shown, if another follows: nobody learns from a cursor that there is something else.
     async fn page(
         &self,
         reader: UserId,
@@ -146,27 +155,25 @@ impl<E: Engine> Reader<E> {
             Source::Feed { .. } => Relation::is_in_feed,
             Source::Log { .. } => Relation::sees,
         };
-        let mut page = FeedPage { posts: Vec::new(), next: before };
+        let (mut found, mut place) = (Vec::new(), before);
+        let mut wanted = rows.saturating_add(1);
         for _ in 0..ROUNDS_MAX {
             let (entries, next) = match source {
-                Source::Feed { wall } => self.entries(reader, page.next, rows, wall).await?,
-                Source::Log { author, channel } => self.log(author, channel, page.next, rows).await?,
+                Source::Feed { wall } => self.entries(reader, place, wanted, wall).await?,
+                Source::Log { author, channel } => self.log(author, channel, place, wanted).await?,
             };
             let shown = self.show(reader, &entries, is_shown).await?;
-            for (at, (entry, post)) in entries.iter().zip(shown).enumerate() {
-                page.posts.extend(post);
-                if page.posts.len() >= rows as usize {
-                    let is_last = at + 1 == entries.len() && next.is_none();
-                    page.next = (!is_last).then_some(entry.place);
-                    return Ok(page);
-                }
-            }
-            page.next = next;
-            if next.is_none() {
+            found.extend(entries.iter().zip(shown).filter_map(|(entry, post)| Some((entry.place, post?))));
+            place = next;
+            if found.len() > rows as usize || next.is_none() {
                 break;
             }
+            wanted = wanted.max(ROUND_ROWS);
         }
-        Ok(page)
+        let more = found.len() > rows as usize;
+        found.truncate(rows as usize);
+        let next = found.last().map(|&(place, _)| place).filter(|_| more);
+        Ok(FeedPage { posts: found.into_iter().map(|(_, post)| post).collect(), next })
     }
 
     /// The posts of an author behind a place, and where to go on.
@@ -214,19 +221,21 @@ impl<E: Engine> Reader<E> {
         entries: &[Entry],
         is_shown: fn(&Relation, Audience) -> bool,
     ) -> Result<Vec<Option<Shown>>, LayerError> {
-        let keys: Vec<PostKey> = entries.iter().map(|entry| (entry.channel, entry.place.seq)).collect();
         let mut authors: Vec<UserId> = entries.iter().map(|entry| entry.place.author).collect();
         authors.sort_unstable();
         authors.dedup();
-        let posts = join::both(self.contents(&keys), self.liked(reader, &keys));
-        let ((relations, authors), (posts, liked)) = join::both(self.people(reader, &authors), posts).await?;
+        let (relations, authors) = self.people(reader, &authors).await?;
+        // Of what the reader does not see anyway nothing is read.
+        let is_seen = |entry: &Entry| is_shown(&relations[&entry.place.author], entry.audience);
+        let key = |entry: &Entry| (entry.channel, entry.place.seq);
+        let keys: Vec<PostKey> = entries.iter().filter(|entry| is_seen(entry)).map(key).collect();
+        let (posts, liked) = join::both(self.contents(&keys), self.liked(reader, &keys)).await?;
         let tallies = self.tallies(&keys).await?;
-        let shown = entries.iter().zip(&keys).map(|(entry, key)| {
-            let author = entry.place.author;
-            let post = posts[key]
-                .clone()
-                .filter(|post| post.owner == author && is_shown(&relations[&author], post.audience))?;
-            Some(shown(post, Arc::clone(&authors[&author]), tallies[key], liked[key]))
+        let shown = entries.iter().map(|entry| {
+            let (key, author) = (key(entry), entry.place.author);
+            let post = posts.get(&key)?.clone()?;
+            let is_its = post.owner == author && is_shown(&relations[&author], post.audience);
+            is_its.then(|| shown(post, Arc::clone(&authors[&author]), tallies[&key], liked[&key]))
         });
         Ok(shown.collect())
     }

@@ -206,13 +206,15 @@ pub(crate) async fn delete<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(post): UrlPath<PostId>,
 ) -> Result<StatusCode, Problem> {
-    let shown = seen(&api, user, post).await?;
+    // Its author may delete it, and whose post it answers, whether they see it or not. What is no post is deleted elsewhere.
+    let found = posts::contents(&api.engine, &[(post.channel, post.seq)]).await?.pop().flatten();
+    let reply_to = found.ok_or_else(|| no_such_post(post))?.reply_to();
     let op = ChannelOp::Delete { by: user, seq: post.seq, op_id: op_id(&api)? };
     match api.shards.apply(post.channel, op).await? {
         OpReply::Revised { .. } => {}
         reply => return Err(unexpected(&reply)),
     }
-    api.feeds.deleted(post.channel, post.seq, shown.message.reply_to);
+    api.feeds.deleted(post.channel, post.seq, reply_to);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -315,7 +317,11 @@ pub(crate) async fn reply<E: Engine, S: Shards>(
 /// 123 if there is no such post, or it is not for the caller.
 pub(super) async fn seen<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId, post: PostId) -> Result<Shown, Problem> {
     let found = api.feeds.one(user, post.channel, post.seq).await?;
-    found.ok_or_else(|| Problem::new(ErrorCode::NoSuchMessage, format!("there is no post {post}")))
+    found.ok_or_else(|| no_such_post(post))
+}
+
+fn no_such_post(post: PostId) -> Problem {
+    Problem::new(ErrorCode::NoSuchMessage, format!("there is no post {post}"))
 }
 
 /// Whether a post or a reply may be sent as it is.

@@ -62,6 +62,13 @@ fn a_post_is_in_the_feeds_of_friends_and_nobody_elses() {
     }
     world.check(r#"minsu GET /v1/posts/$p => 200 {"body":"snow"}"#);
     world.check(r#"yuna GET /v1/posts/$p => 404 {"code":123}"#);
+    // Nor does a page tell that there is something.
+    world.check(r#"bora POST /v1/me/feed {"client_post_id":"$m2","body":"rain","audience":"friends"} => 201"#);
+    world.check(r#"yuna GET /v1/users/$bora/feed?limit=1 => 200 {"posts":[],"more":false,"cursor":null}"#);
+    world.check(r#"bora PATCH /v1/me {"public":true} => 200"#);
+    world.check(r#"bora POST /v1/me/feed {"client_post_id":"$m3","body":"sun","audience":"public"} => 201"#);
+    world
+        .check(r#"yuna GET /v1/users/$bora/feed?limit=1 => 200 {"posts":[{"body":"sun"}],"more":false,"cursor":null}"#);
 }
 
 #[test]
@@ -125,8 +132,12 @@ fn a_reply_is_for_those_who_see_the_post() {
     // It is no post: nobody has it in a feed.
     assert_eq!(bodies(&mut world, "bora", "/v1/me/feed").len(), 0);
     assert_eq!(bodies(&mut world, "minsu", "/v1/users/$minsu/feed").len(), 0);
-    // Whose post it is may take it away.
+    // Whose post it is may take it away, also from one who has blocked it since.
+    world.check("minsu PUT /v1/me/blocks/$bora => 200");
+    world.check(r#"bora GET /v1/posts/$r => 404 {"code":123}"#);
     world.check("bora DELETE /v1/posts/$r => 204");
+    world.check("minsu DELETE /v1/me/blocks/$bora => 204");
+    befriend(&mut world, "minsu", "bora");
     world.check(r#"minsu GET /v1/me/feed => 200 {"posts":[{"replies":0}]}"#);
     world.check(r#"minsu GET /v1/posts/$r => 404 {"code":123}"#);
 }
