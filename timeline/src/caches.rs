@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chat::posts::{Entry, Post, Relation};
-use schema::{ChannelId, Instant, Seq, UserId};
+use schema::media::Attachment;
+use schema::{ChannelId, Instant, Message, Seq, UserId};
 
 use crate::cache::{Asked, Cache, Ticket, Weigh};
 
@@ -40,9 +41,15 @@ pub(crate) struct Content {
 
 impl Weigh for Content {
     fn bytes(&self) -> u64 {
-        let text =
-            |post: &Post| size_of::<schema::Message>() + post.message.body.len() + post.message.mentions.len() * 8;
-        (size_of::<Self>() + self.post.as_ref().map_or(0, text)) as u64
+        let media = |media: &Attachment| {
+            let texts = [&media.content_type, &media.name, &media.blurhash];
+            size_of::<Attachment>() + texts.iter().map(|text| text.len()).sum::<usize>()
+        };
+        let content = |Post { message, .. }: &Post| {
+            let media: usize = message.media.iter().map(media).sum();
+            size_of::<Message>() + message.body.len() + message.mentions.len() * 8 + media
+        };
+        (size_of::<Self>() + self.post.as_ref().map_or(0, content)) as u64
     }
 }
 

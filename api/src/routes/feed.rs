@@ -11,11 +11,12 @@ use chat::posts;
 use kv::Engine;
 use schema::message::{MessageKind, no_mentions};
 use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
-use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, OpReply, UserId};
+use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, MediaId, OpReply, UserId};
 use serde::{Deserialize, Serialize};
 use timeline::{FeedPage as Read, Place};
 use utoipa::{IntoParams, ToSchema};
 
+use super::messages::no_text;
 use super::paging::{self, Next};
 use super::posts::{Post, Posted, is_legal, send};
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
@@ -52,8 +53,13 @@ impl FeedQuery {
 pub(crate) struct PostRequest {
     /// A UUID of version 7, made once per post and repeated on every retry.
     client_post_id: ClientMsgId,
-    /// Up to 5,000 characters.
+    /// Up to 5,000 characters; with media it may be empty, or left out.
+    #[serde(default = "no_text")]
+    #[schema(value_type = String)]
     body: Arc<str>,
+    /// Own media that are whole, up to 10, each once.
+    #[serde(default)]
+    media: Vec<MediaId>,
     /// Users whom it names, up to 50.
     #[serde(default = "no_mentions")]
     #[schema(value_type = Vec<UserId>)]
@@ -73,8 +79,8 @@ pub(crate) struct FeedPage {
 }
 
 impl FeedPage {
-    fn new(Read { posts, next }: Read) -> Self {
-        Self { posts: posts.into_iter().map(Post::new).collect(), next: Next::after(next) }
+    fn new<E, S>(api: &Api<E, S>, Read { posts, next }: Read) -> Self {
+        Self { posts: posts.into_iter().map(|post| Post::new(api, post)).collect(), next: Next::after(next) }
     }
 }
 
@@ -89,7 +95,7 @@ pub(crate) async fn publish<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     JsonBody(request): JsonBody<PostRequest>,
 ) -> Result<(StatusCode, Json<Posted>), Problem> {
-    let PostRequest { client_post_id, body, mentions, audience } = request;
+    let PostRequest { client_post_id, body, media, mentions, audience } = request;
     let op = SendOp {
         from: user,
         client_msg_id: client_post_id,
@@ -99,7 +105,7 @@ pub(crate) async fn publish<E: Engine, S: Shards>(
         mentions,
         ruling: None,
         audience: Some(audience),
-        media: Vec::new(),
+        media,
     };
     // Before anything is made for it.
     is_legal(&op)?;
@@ -137,7 +143,7 @@ pub(crate) async fn mine<E: Engine, S: Shards>(
     UrlQuery(query): UrlQuery<FeedQuery>,
 ) -> Answer<FeedPage> {
     let (before, rows) = query.page()?;
-    Ok(Json(FeedPage::new(api.feeds.feed(user, before, rows, api.wall()).await?)))
+    Ok(Json(FeedPage::new(&api, api.feeds.feed(user, before, rows, api.wall()).await?)))
 }
 
 #[utoipa::path(
@@ -151,5 +157,5 @@ pub(crate) async fn of_user<E: Engine, S: Shards>(
     UrlQuery(query): UrlQuery<FeedQuery>,
 ) -> Answer<FeedPage> {
     let (before, rows) = query.page()?;
-    Ok(Json(FeedPage::new(api.feeds.feed_of(user, author, before, rows).await?)))
+    Ok(Json(FeedPage::new(&api, api.feeds.feed_of(user, author, before, rows).await?)))
 }

@@ -10,17 +10,20 @@ use axum::Json;
 use axum::http::StatusCode;
 use chat::posts;
 use kv::Engine;
-use schema::limits::{MENTIONS_MAX, POST_CHARS_MAX};
+use schema::limits::{MEDIA_OF_MESSAGE_MAX, MENTIONS_MAX, POST_CHARS_MAX};
+use schema::media::Attachment;
 use schema::message::{MessageKind, no_mentions};
 use schema::op::{EditOp, ReactOp, SendOp};
-use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, OpReply, Refusal, Seq, UnixMs, UserId};
+use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, MediaId, OpReply, Refusal, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use timeline::{LIKE, Shown};
 use utoipa::ToSchema;
 
+use super::messages::no_text;
 use super::paging::{self, Next, PageQuery, Person};
 use crate::counts::Bound;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
+use crate::library::Urls;
 use crate::post_id::PostId;
 use crate::posting::Refused;
 use crate::problem::{Answer, Problem};
@@ -57,6 +60,10 @@ pub(crate) struct Post {
     /// The post that it answers, if it is a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<PostId>,
+    /// What it carries, in the order of its author.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    media: Vec<PostMedia>,
     /// Users whom it names.
     #[serde(skip_serializing_if = "<[UserId]>::is_empty")]
     #[schema(value_type = Vec<UserId>, required = false)]
@@ -76,8 +83,22 @@ pub(crate) struct Post {
     replies: u64,
 }
 
+/// A media of a post, and where its bytes are for a day: who sees the post may see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PostMedia {
+    #[serde(flatten)]
+    attachment: Attachment,
+    urls: Urls,
+}
+
 impl Post {
-    pub(super) fn new(shown: Shown) -> Self {
+    /// A post as its reader sees it, with URLs that are signed now.
+    pub(super) fn new<E, S>(api: &Api<E, S>, shown: Shown) -> Self {
+        let now = api.node.wall();
+        let media = |attachment: &Attachment| PostMedia {
+            attachment: attachment.clone(),
+            urls: api.signer.urls(attachment, now),
+        };
         let Shown { author, message, audience, likes, liked, replies } = shown;
         let channel_id = message.channel_id;
         Self {
@@ -93,6 +114,7 @@ impl Post {
             body: Arc::clone(&message.body),
             audience,
             reply_to: message.reply_to.map(|seq| PostId { channel: channel_id, seq }),
+            media: message.media.iter().map(media).collect(),
             mentions: Arc::clone(&message.mentions),
             sent_ms: message.sent_ms,
             edited_ms: message.edited_ms,
@@ -118,8 +140,13 @@ pub(crate) struct PostEdit {
 pub(crate) struct ReplyRequest {
     /// A UUID of version 7, made once per reply and repeated on every retry.
     client_post_id: ClientMsgId,
-    /// Up to 5,000 characters.
+    /// Up to 5,000 characters; with media it may be empty, or left out.
+    #[serde(default = "no_text")]
+    #[schema(value_type = String)]
     body: Arc<str>,
+    /// Own media that are whole, up to 10, each once.
+    #[serde(default)]
+    media: Vec<MediaId>,
     /// Users whom it names, up to 50.
     #[serde(default = "no_mentions")]
     #[schema(value_type = Vec<UserId>)]
@@ -172,7 +199,7 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(post): UrlPath<PostId>,
 ) -> Answer<Post> {
-    Ok(Json(Post::new(seen(&api, user, post).await?)))
+    Ok(Json(Post::new(&api, seen(&api, user, post).await?)))
 }
 
 #[utoipa::path(
@@ -185,8 +212,8 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
     UrlPath(post): UrlPath<PostId>,
     JsonBody(PostEdit { body, base_revision }): JsonBody<PostEdit>,
 ) -> Answer<Post> {
-    seen(&api, user, post).await?;
-    text_is_legal(&body)?;
+    let shown = seen(&api, user, post).await?;
+    text_is_legal(&body, !shown.message.media.is_empty())?;
     let op = EditOp { by: user, seq: post.seq, op_id: op_id(&api)?, base_revision, body, ruling: None };
     let op = api.shards.ask_before(post.channel, ChannelOp::Edit(op)).await?;
     match api.shards.apply(post.channel, op).await? {
@@ -194,7 +221,7 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
         reply => return Err(unexpected(&reply)),
     }
     api.feeds.changed(post.channel, post.seq);
-    Ok(Json(Post::new(seen(&api, user, post).await?)))
+    Ok(Json(Post::new(&api, seen(&api, user, post).await?)))
 }
 
 #[utoipa::path(
@@ -271,7 +298,7 @@ pub(crate) async fn replies<E: Engine, S: Shards>(
 ) -> Answer<ReplyPage> {
     let (rows, after) = (query.rows()?, query.after::<u64>()?.map(Seq));
     let page = api.feeds.replies(user, (post.channel, post.seq), after, rows).await?;
-    let replies = page.replies.into_iter().map(Post::new).collect();
+    let replies = page.replies.into_iter().map(|reply| Post::new(&api, reply)).collect();
     Ok(Json(ReplyPage { replies, next: Next::after(page.next.map(|seq| seq.0)) }))
 }
 
@@ -288,7 +315,7 @@ pub(crate) async fn reply<E: Engine, S: Shards>(
     UrlPath(post): UrlPath<PostId>,
     JsonBody(request): JsonBody<ReplyRequest>,
 ) -> Result<(StatusCode, Json<Posted>), Problem> {
-    let ReplyRequest { client_post_id, body, mentions } = request;
+    let ReplyRequest { client_post_id, body, media, mentions } = request;
     let shown = seen(&api, user, post).await?;
     if shown.message.reply_to.is_some() {
         return Err(Problem::bad_request("a reply answers a post, and nothing answers a reply"));
@@ -303,7 +330,7 @@ pub(crate) async fn reply<E: Engine, S: Shards>(
         ruling: None,
         // It says that it is a reply to a post: the post itself says for whom.
         audience: Some(Audience::Friends),
-        media: Vec::new(),
+        media,
     };
     is_legal(&op)?;
     let sent = send(&api, post.channel, op).await?;
@@ -326,7 +353,11 @@ fn no_such_post(post: PostId) -> Problem {
 
 /// Whether a post or a reply may be sent as it is.
 pub(super) fn is_legal(op: &SendOp) -> Result<(), Problem> {
-    text_is_legal(&op.body)?;
+    text_is_legal(&op.body, !op.media.is_empty())?;
+    if op.media.len() > MEDIA_OF_MESSAGE_MAX as usize {
+        let detail = format!("{} media, the limit is {MEDIA_OF_MESSAGE_MAX}", op.media.len());
+        return Err(Problem::new(ErrorCode::LimitExceeded, detail));
+    }
     if op.mentions.len() > MENTIONS_MAX as usize {
         let detail = format!("{} mentions, the limit is {MENTIONS_MAX}", op.mentions.len());
         return Err(Problem::new(ErrorCode::LimitExceeded, detail));
@@ -383,9 +414,9 @@ fn op_id<E: Engine, S: Shards>(api: &Api<E, S>) -> Result<ClientMsgId, Problem> 
     Ok(ClientMsgId::new(api.wall(), (u128::from(entropy()?) << 64) | u128::from(entropy()?)))
 }
 
-/// Whether a post may have this text.
-fn text_is_legal(body: &str) -> Result<(), Problem> {
-    if body.is_empty() {
+/// Whether a post may have this text, which may be none beside media.
+fn text_is_legal(body: &str, may_be_empty: bool) -> Result<(), Problem> {
+    if body.is_empty() && !may_be_empty {
         return Err(Problem::bad_request("the body is empty"));
     }
     // A text of at most so many bytes has at most so many characters, and needs no counting.
