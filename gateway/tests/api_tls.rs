@@ -387,3 +387,30 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     let (status, _, _) = node.ended();
     assert!(status.success());
 }
+
+#[test]
+fn a_file_is_uploaded_and_fetched_over_http_2() {
+    if !curl_speaks_http2() {
+        return;
+    }
+    let (authority, data) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+    let node = authority.node(data.path(), &[]);
+    let account = json!({"username": "ann", "password": "correct horse battery"}).to_string();
+    let signup = ["--header", "content-type: application/json", "--data", &account];
+    let (how, told) = authority.curl(&node, "--http2", "/v1/auth/signup", &signup);
+    assert_eq!(how, "2 201", "{told}");
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let file = authority.file("file.txt");
+    // Longer than all that a connection may buffer, and than a part.
+    let text: String = (0..500_000).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, &text).expect("written");
+    let token = format!("authorization: Bearer {}", told["token"].as_str().expect("a token"));
+    let form = format!("file=@{}", file.display());
+    let (how, told) = authority.curl(&node, "--http2", "/v1/media", &["--header", &token, "--form", &form]);
+    assert_eq!(how, "2 201", "{told}");
+    let made: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&made["name"], &made["bytes"]), (&json!("file.txt"), &json!(text.len())));
+    let url = made["urls"]["original"].as_str().expect("a URL");
+    let (how, fetched) = authority.curl(&node, "--http2", url, &[]);
+    assert_eq!((how.as_str(), fetched == text), ("2 200", true));
+}

@@ -9,6 +9,7 @@
 //! pictures   a picture decoded within limits: orientation, thumbnails, BlurHash
 //! worker     the thread that works on pictures, one after the other
 //! objects    the object store: a directory, or S3 and compatible; files in parts, their removal, free space
+//! turns      one request at a time writes to an upload of several
 //! library    all of it, for a node
 //! ```
 
@@ -17,6 +18,7 @@ mod objects;
 mod pictures;
 mod sniff;
 mod strip;
+mod turns;
 mod worker;
 
 pub use library::{Counts, FinishError, Finished, Library, Limits, Place, Writing, Written};
@@ -24,3 +26,4 @@ pub use objects::{Objects, PART_BYTES, S3, StoreError, Variant};
 pub use pictures::{Picture, PictureError, PictureLimits, Thumbnail, thumbnail_bits};
 pub use sniff::{Sniffed, contradiction, file_name, is_inline, sniff};
 pub use worker::PICTURES_THREAD;
+pub use turns::Turn;

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::objects::{Objects, StoreError};
 use crate::pictures::{PictureError, PictureLimits};
 use crate::sniff::{self, SNIFFED_BYTES};
+use crate::turns::{Turn, Turns};
 use crate::worker::Worker;
 
 /// How much of what.
@@ -114,6 +115,7 @@ struct Inner {
     limits: Limits,
     places: Arc<Semaphore>,
     by_user: Arc<Mutex<HashMap<UserId, usize>>>,
+    turns: Turns,
     counts: Counts,
 }
 
@@ -129,6 +131,7 @@ impl Library {
             places: Arc::new(Semaphore::new(limits.uploads_max)),
             limits,
             by_user: Arc::default(),
+            turns: Turns::default(),
             counts: Counts::default(),
         })))
     }
@@ -168,6 +171,12 @@ impl Library {
         }
         *count += 1;
         Some(Place { _permit: permit, user, by_user: Arc::clone(&self.0.by_user) })
+    }
+
+    /// The turn of a request that writes to an upload of several, or asks how far it is: the one before is told to end, and
+    /// has stored what had come of it.
+    pub async fn take_turn(&self, media: MediaId) -> Turn {
+        self.0.turns.take(media).await
     }
 
     /// Begins to write a media, or goes on at `offset` of what has parts of so many bytes.

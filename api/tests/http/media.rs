@@ -482,3 +482,30 @@ fn a_server_without_a_place_for_media_says_so() {
     world.check(r#"bora GET /v1/media/1 => 501 {"code":104}"#);
     world.check(r#"GET /v1/media/1/original => 403 {"code":103}"#);
 }
+
+#[test]
+fn a_request_that_hangs_gives_way_to_the_next() {
+    let mut media = Media::new();
+    let file: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
+    let begun = media.ask("bora", "POST", "/v1/media/uploads", &[("upload-length", &file.len().to_string())], b"");
+    let place = begun.header("location").to_owned();
+    const PART: (&str, &str) = ("content-type", "application/offset+octet-stream");
+    let mut hangs = Client::connect(media.world.public);
+    let head = media.head("bora", "PATCH", &place, &[PART, ("upload-offset", "0")], file.len());
+    hangs.write(head.as_bytes()).expect("the server reads");
+    hangs.write(&file[..2_500_000]).expect("the server reads");
+    while media.objects().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let mut asks = Client::connect(media.world.public);
+    let head = media.head("bora", "HEAD", &place, &[], 0);
+    asks.write(head.as_bytes()).expect("the server reads");
+    let offset = asks.read().expect("an answer").header("upload-offset").to_owned();
+    assert_eq!(offset, "2500000", "what had come is stored");
+    assert_eq!(hangs.read().map(|answer| answer.status), Some(409));
+    let rest = media.ask("bora", "PATCH", &place, &[PART, ("upload-offset", &offset)], &file[2_500_000..]);
+    assert_eq!(rest.status, 204, "{}", rest.body);
+    let made = json(&media.ask("bora", "GET", &place.replacen("/uploads", "", 1), &[], b""));
+    assert!(media.fetch(&made["urls"]["original"], &[]).bytes == file, "not a byte is another's");
+}

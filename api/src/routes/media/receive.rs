@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chat::media::{self as known, Begun, Completed};
 use futures_util::StreamExt as _;
 use kv::Engine;
-use media::{Library, Place, Writing, file_name};
+use media::{Library, Place, Turn, Writing, file_name};
 use multer::{Constraints, Multipart, SizeLimit};
 use schema::{ErrorCode, MediaId, UserId};
 use tokio::time::timeout;
@@ -124,9 +124,29 @@ impl Body {
     ///
     /// # Errors
     /// 116 if it is too long, 107 with 408 if nothing comes for too long or with 400 if it ends early; the object store's.
-    pub(super) async fn write(&mut self, writing: &mut Writing, stall: std::time::Duration) -> Result<(), Problem> {
+    pub(super) async fn write(
+        &mut self,
+        writing: &mut Writing,
+        stall: std::time::Duration,
+        turn: Option<&Turn>,
+    ) -> Result<(), Problem> {
+        let wanted = async {
+            match turn {
+                Some(turn) => turn.is_wanted().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut wanted = std::pin::pin!(wanted);
         loop {
-            let next = timeout(stall, self.next()).await.map_err(|_| {
+            // Between two pieces alone: what is being stored is stored to its end.
+            let next = tokio::select! {
+                next = timeout(stall, self.next()) => next,
+                () = wanted.as_mut() => {
+                    let text = "another request goes on with this upload";
+                    return Err(Problem::new(ErrorCode::StaleRevision, text));
+                }
+            };
+            let next = next.map_err(|_| {
                 Problem::bad_request(format!("nothing came for {stall:?}"))
                     .with_status(StatusCode::REQUEST_TIMEOUT)
                     .because(Bound::BodyTime)
@@ -212,7 +232,7 @@ async fn take<E: Engine, S: Shards>(
 ) -> Result<Completed, Problem> {
     let library = library(api)?;
     let mut writing = library.write(begun.media, PART_BYTES, 0).await.map_err(unstored)?;
-    body.write(&mut writing, api.config.limits.stall).await?;
+    body.write(&mut writing, api.config.limits.stall, None).await?;
     let written = writing.end().await.map_err(unstored)?;
     if written.bytes == 0 {
         return Err(Problem::bad_request("the file is empty"));

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chat::media::{self as known, Begun, Completed};
 use kv::Engine;
-use media::{PART_BYTES, file_name};
+use media::{PART_BYTES, Turn, file_name};
 use schema::limits::MEDIA_RESUMABLE_MS;
 use schema::record::{MediaRecord, UploadRecord};
 use schema::{ErrorCode, MediaId};
@@ -104,7 +104,8 @@ pub(crate) async fn upload_offset<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(media): UrlPath<MediaId>,
 ) -> Result<Response, Problem> {
-    library(&api)?;
+    // What another request is writing is stored first.
+    let _turn = library(&api)?.take_turn(media).await;
     let (offset, length) = match known::get_either(&api.engine, user, media).await? {
         (_, Some(upload)) => (upload.offset, upload.length),
         // A picture has fewer bytes than were sent, but all of those are there.
@@ -143,6 +144,8 @@ pub(crate) async fn upload_part<E: Engine, S: Shards>(
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     let from = number(headers, &UPLOAD_OFFSET)?;
+    // One that was sent before this and hangs is not waited for: it stores what had come, and this goes on from there.
+    let turn = library(&api)?.take_turn(media).await;
     let (_, upload) = known::get_either(&api.engine, user, media).await?;
     let upload = upload.filter(|upload| upload.became.is_none()).ok_or_else(no_such_media)?;
     if upload.expires_ms <= api.wall() {
@@ -154,11 +157,11 @@ pub(crate) async fn upload_part<E: Engine, S: Shards>(
     let body = Body::raw(request, upload.length);
     let offset = detached(async move {
         let place = enter(&api, user, upload.length - from).await?;
-        let offset = write(&api, media, &upload, body).await?;
+        let offset = write(&api, media, &upload, body, &turn).await?;
         if offset == upload.length {
             complete(&api, media, &upload).await?;
         }
-        drop(place);
+        drop((place, turn));
         Ok(offset)
     });
     let headers =
@@ -191,11 +194,17 @@ async fn write<E: Engine, S: Shards>(
     media: MediaId,
     upload: &UploadRecord,
     mut body: Body,
+    turn: &Turn,
 ) -> Result<u64, Problem> {
     let library = library(api)?;
     let mut writing = library.write(media, upload.part_bytes, upload.offset).await.map_err(unstored)?;
-    let came = body.write(&mut writing, api.config.limits.stall).await;
+    let came = body.write(&mut writing, api.config.limits.stall, Some(turn)).await;
     let offset = writing.bytes();
+    // What goes on elsewhere, at another node, is not written over.
+    let now = known::upload(&api.engine, media).await?.ok_or_else(no_such_media)?;
+    if now.offset != upload.offset {
+        return Err(conflict(now.offset));
+    }
     writing.flush().await.map_err(unstored)?;
     if offset > upload.offset && !known::advance(&api.engine, media, upload.offset, offset).await? {
         let (_, now) = known::get_either(&api.engine, upload.owner, media).await?;
