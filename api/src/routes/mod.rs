@@ -91,7 +91,7 @@ macro_rules! with_operations {
             messages::history messages::send
             revisions::edit revisions::delete
             media::upload media::one media::begin_upload media::upload_offset media::upload_part media::delete_upload
-            media::fetch
+            media::fetch media::urls
             mentions::list search::find servers::best
             backend_users::put backend_users::one backend_users::change backend_users::delete
             backend_users::token backend_users::kick

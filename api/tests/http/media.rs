@@ -484,6 +484,37 @@ fn a_server_without_a_place_for_media_says_so() {
 }
 
 #[test]
+fn what_a_message_carries_is_for_who_may_read_it_and_goes_with_it() {
+    let mut media = Media::new();
+    let made = media.made("bora", "", &picture(300, 200, ImageFormat::Jpeg));
+    let world = &mut media.world;
+    world.sign_up("cho");
+    world.name("media", made["media_id"].as_str().expect("an id"));
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
+    world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m1","body":"before"} => 201 {"seq":1}"#);
+    world.check(
+        r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m2","body":"","media":["$media"]} => 201 {"seq":2}"#,
+    );
+    const ASK: &str = r#"POST /v1/media/urls {"channel_id":"$c","seqs":[0,1,2,3]}"#;
+    let answer = world.check(&format!("minsu {ASK} => 200"));
+    let urls = json(&answer)["media"][made["media_id"].as_str().expect("an id")].clone();
+    assert!(urls["small"].is_string() && urls["medium"].is_null(), "{}", answer.body);
+    world.check(&format!(r#"cho {ASK} => 404 {{"code":102}}"#));
+    world.check(r#"minsu POST /v1/media/urls {"channel_id":"7","seqs":[1]} => 404 {"code":102}"#);
+    world.check(r#"minsu POST /v1/media/urls {"channel_id":"$c","seqs":[1]} => 200 {"media":{}}"#);
+    let many = vec!["1"; 101].join(",");
+    world.check(&format!(r#"minsu POST /v1/media/urls {{"channel_id":"$c","seqs":[{many}]}} => 400 {{"code":106}}"#));
+    assert_eq!(media.fetch(&urls["small"], &[]).status, 200);
+    media.world.advance_ms(5 * 86_400_000);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!media.objects().is_empty(), "a message holds it");
+    let path = format!("/v1/channels/{}/messages/2?op_id={}", media.world.value("c"), media.world.value("m3"));
+    let deleted = media.ask("bora", "DELETE", &path, &[], b"");
+    assert_eq!(deleted.status, 200, "{}", deleted.body);
+    media.check_nothing_left("the last message that held it");
+}
+
+#[test]
 fn a_request_that_hangs_gives_way_to_the_next() {
     let mut media = Media::new();
     let file: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();

@@ -15,6 +15,7 @@
 mod receive;
 mod resumable;
 mod serving;
+mod urls;
 
 use axum::Json;
 use axum::extract::Request;
@@ -42,6 +43,7 @@ pub(crate) use resumable::{
     tus_options, upload_offset, upload_part,
 };
 pub(crate) use serving::{__path_fetch, fetch};
+pub(crate) use urls::{__path_urls, urls};
 
 /// Requests that an upload counts as.
 const UPLOAD_COSTS: u32 = 5;

@@ -6,6 +6,7 @@
 //! ```text
 //! uploads   what is being uploaded, in one request or several
 //! whole     media that are whole: made, found again by their bytes, read
+//! carried   what messages carry, for those who may read them
 //! sweep     what nothing holds any more
 //! ```
 //!
@@ -21,6 +22,7 @@
 //! A `media due` is a time at which to look, not a verdict: of one media there may be several, and each is cleared once
 //! it was looked at.
 
+mod carried;
 mod sweep;
 mod uploads;
 mod whole;
@@ -31,6 +33,7 @@ use schema::{MediaId, UnixMs};
 use crate::keys;
 use kv::transaction::Transaction;
 
+pub use carried::carried;
 pub use sweep::{Due, Looked, due, forget, look, release_some};
 pub use uploads::{Begun, abandon, advance, begin, begin_resumable, upload};
 pub use whole::{Completed, complete, get, get_either, same};
