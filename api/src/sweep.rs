@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use chat::LayerError;
 use chat::media::{self as known, Looked};
 use kv::Engine;
 use tokio::time::sleep;
@@ -35,15 +36,28 @@ async fn look<E: Engine, S: Shards>(api: &Api<E, S>) -> Result<(), Box<dyn std::
         let due = known::due(&api.engine, api.wall(), LOOKED_AT_ONCE).await?;
         let is_all = due.len() < LOOKED_AT_ONCE as usize;
         for due in due {
-            match known::look(&api.engine, due, api.wall()).await? {
-                Looked::Stays => {}
-                Looked::Goes => {
-                    library.objects().remove(due.media).await?;
-                    known::forget(&api.engine, due).await?;
-                    library.counts().removed.fetch_add(1, Ordering::Relaxed);
-                    removed += 1;
+            // Nobody writes to it meanwhile: a request that does is told to end.
+            let _turn = library.take_turn(due.media).await;
+            let again = match known::look(&api.engine, due, api.wall()).await {
+                Ok(Looked::Stays) => continue,
+                Ok(Looked::Goes(again)) => again,
+                Err(error @ LayerError::Record(_)) => {
+                    tracing::error!(%error, media = %due.media, "a media's rows cannot be read, it stays for an hour");
+                    known::put_off(&api.engine, due, api.wall()).await?;
+                    continue;
                 }
+                Err(error) => return Err(error.into()),
+            };
+            if let Err(error) = library.objects().remove(due.media).await {
+                // It is due again in ten minutes, behind all others.
+                library.counts().store_errors.fetch_add(1, Ordering::Relaxed);
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, media = %due.media, "a media's objects stay for now");
+                continue;
             }
+            known::forget(&api.engine, again).await?;
+            library.counts().removed.fetch_add(1, Ordering::Relaxed);
+            removed += 1;
         }
         if is_all {
             break;

@@ -20,6 +20,9 @@ use crate::sniff::{self, SNIFFED_BYTES};
 use crate::turns::{Turn, Turns};
 use crate::worker::Worker;
 
+/// Pictures that are in memory at once: the one that is worked on, and the next.
+const PICTURES_AT_ONCE: usize = 2;
+
 /// How much of what.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -116,6 +119,8 @@ struct Inner {
     places: Arc<Semaphore>,
     by_user: Arc<Mutex<HashMap<UserId, usize>>>,
     turns: Turns,
+    /// Of one place: the picture that is being worked on.
+    pictures: Semaphore,
     counts: Counts,
 }
 
@@ -132,6 +137,7 @@ impl Library {
             limits,
             by_user: Arc::default(),
             turns: Turns::default(),
+            pictures: Semaphore::new(PICTURES_AT_ONCE),
             counts: Counts::default(),
         })))
     }
@@ -249,6 +255,8 @@ impl Library {
         if written.bytes > limits.bytes_max {
             return Err(FinishError::PictureBytes(limits.bytes_max));
         }
+        // One after the other: who waits has nothing in memory yet.
+        let _turn = self.0.pictures.acquire().await;
         let bytes = collect(objects, media, part_bytes, written.bytes).await?;
         let picture = worker.picture(bytes, found.content_type, limits.picture).await?;
         if let Some(replacement) = picture.replacement {

@@ -3,13 +3,16 @@
 //! Owns what becomes of a picture's bytes. They are an attacker's: dimensions are judged before anything is decoded, memory
 //! and time are bounded, and what is served was either encoded here or has only the parts that a picture is drawn by.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
+use image::{
+    DynamicImage, ExtendedColorType, GenericImageView as _, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
+};
 use schema::Attachment;
 
 use crate::strip::{self, Broken};
@@ -26,9 +29,9 @@ const HASHED_SIDE: u32 = 32;
 /// Limits of one picture.
 #[derive(Debug, Clone, Copy)]
 pub struct PictureLimits {
-    /// Width times height. One of 50 million takes 200 MB while it is worked on.
+    /// Width times height. One of 50 million takes 150 MB while it is worked on, twice that if it is to be turned.
     pub pixels_max: u64,
-    /// Bytes that a decoder may take, and a decoded picture.
+    /// Bytes that a decoder may take, and that the decoded picture may with the one that is turned.
     pub memory_bytes_max: u64,
     /// How long decoding may take, as far as the decoder reads on meanwhile.
     pub time_max: Duration,
@@ -136,13 +139,15 @@ pub(crate) fn picture(bytes: &[u8], content_type: &str, limits: &PictureLimits) 
     if u64::from(width) * u64::from(height) > limits.pixels_max {
         return Err(PictureError::TooLarge { width, height, pixels_max: limits.pixels_max });
     }
-    if decoder.total_bytes() > limits.memory_bytes_max {
-        return Err(PictureError::Memory(limits.memory_bytes_max));
-    }
     if width == 0 || height == 0 {
         return Err(PictureError::Damaged("it has no pixels".into()));
     }
     let orientation = decoder.orientation().map_err(failed)?;
+    // To turn it takes a second one.
+    let copies = if orientation == Orientation::NoTransforms { 1 } else { 2 };
+    if decoder.total_bytes().saturating_mul(copies) > limits.memory_bytes_max {
+        return Err(PictureError::Memory(limits.memory_bytes_max));
+    }
     let profile = decoder.icc_profile().map_err(failed)?.filter(|profile| is_usual(profile));
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
@@ -175,7 +180,11 @@ fn is_usual(profile: &[u8]) -> bool {
 }
 
 fn has_transparency(image: &DynamicImage) -> bool {
-    image.color().has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel.0[3] < 255)
+    match image.as_rgba8() {
+        Some(pixels) => pixels.pixels().any(|pixel| pixel.0[3] < 255),
+        // Without a copy of all of it.
+        None => image.color().has_alpha() && image.pixels().any(|(_, _, pixel)| pixel.0[3] < 255),
+    }
 }
 
 /// Encodes: as JPEG what is opaque, as WebP without loss what is not. Gives the media type too.
@@ -195,7 +204,7 @@ fn encode(
                 .set_icc_profile(profile)
                 .map_err(|error| PictureError::Encode(image::ImageError::Unsupported(error)))?;
         }
-        let pixels = image.to_rgb8();
+        let pixels = image.as_rgb8().map_or_else(|| Cow::Owned(image.to_rgb8()), Cow::Borrowed);
         encoder.write_image(&pixels, width, height, ExtendedColorType::Rgb8).map_err(PictureError::Encode)?;
         return Ok((bytes, "image/jpeg"));
     }
@@ -205,7 +214,7 @@ fn encode(
             .set_icc_profile(profile)
             .map_err(|error| PictureError::Encode(image::ImageError::Unsupported(error)))?;
     }
-    let pixels = image.to_rgba8();
+    let pixels = image.as_rgba8().map_or_else(|| Cow::Owned(image.to_rgba8()), Cow::Borrowed);
     encoder.write_image(&pixels, width, height, ExtendedColorType::Rgba8).map_err(PictureError::Encode)?;
     Ok((bytes, "image/webp"))
 }

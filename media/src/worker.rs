@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::pictures::{self, Picture, PictureError, PictureLimits};
 
-/// Pictures that wait. Each is in memory while it does.
+/// Pictures that wait here, each in memory: no more than the library lets in.
 const WAITING_MAX: usize = 4;
 
 struct Job {

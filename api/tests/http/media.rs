@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use api::token::{Claims, FAMILY_OPERATOR};
 use api::{LibraryConfig, Limits, Node as _};
+use chat::keys;
 use image::{ImageFormat, RgbImage};
+use kv::{Begin, Engine as _, Transaction as _};
 use media::{Library, Objects};
+use schema::{MediaId, UnixMs};
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
-use crate::world::{Options, World};
+use crate::world::{Options, World, block_on};
 
 /// A server that keeps media in a directory.
 struct Media {
@@ -539,4 +542,41 @@ fn a_request_that_hangs_gives_way_to_the_next() {
     assert_eq!(rest.status, 204, "{}", rest.body);
     let made = json(&media.ask("bora", "GET", &place.replacen("/uploads", "", 1), &[], b""));
     assert!(media.fetch(&made["urls"]["original"], &[]).bytes == file, "not a byte is another's");
+}
+
+#[test]
+fn an_upload_that_is_given_up_while_it_is_written_leaves_nothing() {
+    let mut media = Media::new();
+    let begun = media.ask("bora", "POST", "/v1/media/uploads", &[("upload-length", "9000000")], b"");
+    let place = begun.header("location").to_owned();
+    let mut writes = Client::connect(media.world.public);
+    let headers = [("content-type", "application/offset+octet-stream"), ("upload-offset", "0")];
+    let head = media.head("bora", "PATCH", &place, &headers, 9_000_000);
+    writes.write(head.as_bytes()).expect("the server reads");
+    writes.write(&vec![1; 2_500_000]).expect("the server reads");
+    while media.objects().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(media.ask("bora", "DELETE", &place, &[], b"").status, 204);
+    let _cut_off = writes.write(&vec![1; 6_500_000]);
+    media.check_nothing_left("an upload that is given up");
+    std::thread::sleep(Duration::from_millis(300));
+    media.check_nothing_left("an upload that is given up, later");
+}
+
+#[test]
+fn a_row_that_cannot_be_read_stops_no_sweep() {
+    let mut media = Media::new();
+    let earlier = MediaId(1);
+    let mut tx = media.world.engine.begin(Begin::Fresh);
+    tx.set(&keys::media(earlier), &[0xEE, 1, 2, 3]);
+    tx.set(&keys::media_due(UnixMs(1), earlier), &[1]);
+    block_on(tx.commit()).expect("stored");
+    media.made("bora", "", b"a file that no message takes");
+    media.world.advance_ms(86_400_000 + 1_000);
+    let begun = Instant::now();
+    while !media.objects().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is behind one that cannot be read");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

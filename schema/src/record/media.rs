@@ -59,6 +59,22 @@ pub struct UploadRecord {
 flat_records! {
     MediaRecord "media" format 1 {
         owner, attachment, sha256, uploaded_sha256, created_ms, reserved_ms, part_bytes, thumbnails, thumbnails_type
+    }, check has_parts
+    UploadRecord "upload" format 1 { owner, name, poster, length, offset, part_bytes, created_ms, expires_ms, became }, check has_parts
+}
+
+impl MediaRecord {
+    fn has_parts(&self) -> Result<(), String> {
+        has_bytes(self.part_bytes)
     }
-    UploadRecord "upload" format 1 { owner, name, poster, length, offset, part_bytes, created_ms, expires_ms, became }
+}
+
+impl UploadRecord {
+    fn has_parts(&self) -> Result<(), String> {
+        has_bytes(self.part_bytes)
+    }
+}
+
+fn has_bytes(part_bytes: u64) -> Result<(), String> {
+    if part_bytes > 0 { Ok(()) } else { Err("its parts have no bytes".to_owned()) }
 }

@@ -14,7 +14,8 @@ use crate::limits::{
 use crate::message::MessageKind;
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord, EventRecord,
-    HookCallRecord, HookedRecord, MemberRecord, MessageRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
+    HookCallRecord, HookedRecord, MediaRecord, MemberRecord, MessageRecord, NodeRecord, NoticeEventRecord, SeqRange,
+    TalliesRecord, UploadRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
@@ -205,6 +206,49 @@ impl Any for DeviceRecord {
                 client,
                 families,
                 stamp,
+            })
+            .boxed()
+    }
+}
+
+/// Of parts that have bytes.
+impl Any for MediaRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let whole = (any_value(), any_value(), any_value(), any_value(), any_value(), any_value());
+        (whole, 1..u64::MAX, any_value(), any_value())
+            .prop_map(|(whole, part_bytes, thumbnails, thumbnails_type)| {
+                let (owner, attachment, sha256, uploaded_sha256, created_ms, reserved_ms) = whole;
+                Self {
+                    owner,
+                    attachment,
+                    sha256,
+                    uploaded_sha256,
+                    created_ms,
+                    reserved_ms,
+                    part_bytes,
+                    thumbnails,
+                    thumbnails_type,
+                }
+            })
+            .boxed()
+    }
+}
+
+/// Likewise.
+impl Any for UploadRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let texts = (any_value(), any_value(), any_value(), any_value(), any_value());
+        (texts, 1..u64::MAX, any_value(), any_value(), any_value())
+            .prop_map(|((owner, name, poster, length, offset), part_bytes, created_ms, expires_ms, became)| Self {
+                owner,
+                name,
+                poster,
+                length,
+                offset,
+                part_bytes,
+                created_ms,
+                expires_ms,
+                became,
             })
             .boxed()
     }

@@ -21,6 +21,7 @@ use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use chat::LayerError;
 use chat::media::{self as known, Begun, Completed};
 use kv::Engine;
 use media::{FinishError, Library, PART_BYTES, PictureError, StoreError, Written};
@@ -107,7 +108,7 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(media): UrlPath<MediaId>,
 ) -> Answer<Media> {
-    library(&api)?;
+    let library = library(&api)?;
     match known::get_either(&api.engine, user, media).await? {
         (Some(record), _) => Ok(Json(Media::new(&api, record))),
         (None, Some(UploadRecord { became: Some(became), .. })) => {
@@ -120,9 +121,15 @@ pub(crate) async fn one<E: Engine, S: Shards>(
         }
         // Whoever sent the last of it did not hear what became of it.
         (None, Some(upload)) => {
-            let record = detached(async move {
-                let made = resumable::complete(&api, media, &upload).await?;
-                Ok(Media::new(&api, made))
+            let place = receive::enter(&api, user, 0).await?;
+            let turn = library.take_turn(media).await;
+            let record = detached({
+                let api = api.clone();
+                async move {
+                    let made = resumable::complete(&api, media, upload.owner).await?;
+                    drop((place, turn));
+                    Ok(Media::new(&api, made))
+                }
             });
             record.await.map(Json)
         }
@@ -160,7 +167,20 @@ struct Said {
     poster: Option<MediaId>,
 }
 
-/// Makes a media of a file that is whole in the object store. What is not taken is removed.
+/// Why a file did not become a media.
+struct Unmade {
+    problem: Problem,
+    /// Whether it certainly did not: else its row may be there all the same.
+    is_refused: bool,
+}
+
+impl From<Problem> for Unmade {
+    fn from(problem: Problem) -> Self {
+        Self { problem, is_refused: true }
+    }
+}
+
+/// Makes a media of a file that is whole in the object store.
 async fn complete<E: Engine, S: Shards>(
     api: &Api<E, S>,
     user: UserId,
@@ -168,7 +188,7 @@ async fn complete<E: Engine, S: Shards>(
     part_bytes: u64,
     written: &Written,
     said: &Said,
-) -> Result<Completed, Problem> {
+) -> Result<Completed, Unmade> {
     let (library, media) = (library(api)?, begun.media);
     let finished = library.finish(media, part_bytes, written, said.content_type.as_deref(), &said.name);
     let finished = finished.await.map_err(refused)?;
@@ -194,7 +214,10 @@ async fn complete<E: Engine, S: Shards>(
         thumbnails: finished.thumbnails,
         thumbnails_type: finished.thumbnails_type.to_owned(),
     };
-    Ok(known::complete(&api.engine, begun, &record, api.wall()).await?)
+    known::complete(&api.engine, begun, &record, api.wall()).await.map_err(|error| {
+        let is_refused = matches!(error, LayerError::Refused(_));
+        Unmade { problem: error.into(), is_refused }
+    })
 }
 
 /// Removes what there is of a media that came to nothing, and forgets that it had begun. What cannot be removed now is

@@ -2,22 +2,26 @@
 //!
 //! Owns how a body is read: never whole, never longer than the limit, and not at all once nothing has come for a while.
 
+use std::pin::Pin;
+use std::task::Poll;
+
 use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use chat::media::{self as known, Begun, Completed};
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use kv::Engine;
 use media::{Library, Place, Turn, Writing, file_name};
 use multer::{Constraints, Multipart, SizeLimit};
 use schema::{ErrorCode, MediaId, UserId};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{Media, PART_BYTES, Said, clean_up, complete, content_type, library, new_id, unstored};
+use super::{Media, PART_BYTES, Said, Unmade, clean_up, complete, content_type, library, new_id, unstored};
 use axum::Json;
 
+use crate::config::Limits;
 use crate::counts::Bound;
 use crate::problem::Problem;
 use crate::shards::Shards;
@@ -36,7 +40,7 @@ pub(super) struct Body {
 }
 
 enum Source {
-    Raw(BodyDataStream),
+    Raw(Paced),
     Form(Multipart<'static>),
     Field(Box<multer::Field<'static>>),
 }
@@ -65,7 +69,7 @@ impl Body {
             None => None,
             Some(said) => Some(multer::parse_boundary(said).map_err(malformed)?),
         };
-        let body = request.into_body().into_data_stream();
+        let body = paced(request.into_body().into_data_stream());
         let source = match source {
             None => Source::Raw(body),
             Some(boundary) => {
@@ -80,7 +84,7 @@ impl Body {
 
     /// One of a request that goes on with an upload.
     pub(super) fn raw(request: Request, bytes_max: u64) -> Self {
-        let source = Source::Raw(request.into_body().into_data_stream());
+        let source = Source::Raw(paced(request.into_body().into_data_stream()));
         Self { source, said: Said::default(), declared: None, bytes_max }
     }
 
@@ -120,16 +124,18 @@ impl Body {
         }
     }
 
-    /// Writes all of it, as it comes.
+    /// Writes all of it, as it comes and within its time.
     ///
     /// # Errors
     /// 116 if it is too long, 107 with 408 if nothing comes for too long or with 400 if it ends early; the object store's.
     pub(super) async fn write(
         &mut self,
         writing: &mut Writing,
-        stall: std::time::Duration,
+        limits: &Limits,
         turn: Option<&Turn>,
     ) -> Result<(), Problem> {
+        let stall = limits.stall;
+        let mut over = std::pin::pin!(sleep(limits.upload));
         let wanted = async {
             match turn {
                 Some(turn) => turn.is_wanted().await,
@@ -141,6 +147,11 @@ impl Body {
             // Between two pieces alone: what is being stored is stored to its end.
             let next = tokio::select! {
                 next = timeout(stall, self.next()) => next,
+                () = over.as_mut() => {
+                    let text = format!("the file did not come within {:?}", limits.upload);
+                    let problem = Problem::bad_request(text).with_status(StatusCode::REQUEST_TIMEOUT);
+                    return Err(problem.because(Bound::BodyTime));
+                }
                 () = wanted.as_mut() => {
                     let text = "another request goes on with this upload";
                     return Err(Problem::new(ErrorCode::StaleRevision, text));
@@ -158,6 +169,24 @@ impl Body {
             writing.push(bytes).await.map_err(unstored)?;
         }
     }
+}
+
+/// A body of which no more than one piece is taken at a time.
+type Paced = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>;
+
+/// A body that is pending after each piece: whoever takes all that is ready, as the parser of forms does, takes one
+/// piece, and leaves the rest with the connection until it has stored that.
+fn paced(mut body: BodyDataStream) -> Paced {
+    let mut has_given = false;
+    Box::pin(stream::poll_fn(move |context| {
+        if std::mem::take(&mut has_given) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = body.poll_next_unpin(context);
+        has_given = matches!(next, Poll::Ready(Some(_)));
+        next
+    }))
 }
 
 fn too_long(bytes_max: u64) -> Problem {
@@ -216,8 +245,11 @@ pub(super) async fn upload<E: Engine, S: Shards>(
             clean_up(api, begun).await;
             return Err(Problem::bad_request("the upload took too long").with_status(StatusCode::REQUEST_TIMEOUT));
         }
-        Err(problem) => {
-            clean_up(api, begun).await;
+        // Of what was not refused it is not known whether it came to be: the sweep sees.
+        Err(Unmade { problem, is_refused }) => {
+            if is_refused {
+                clean_up(api, begun).await;
+            }
             return Err(problem);
         }
     };
@@ -229,15 +261,15 @@ async fn take<E: Engine, S: Shards>(
     user: UserId,
     begun: Begun,
     body: &mut Body,
-) -> Result<Completed, Problem> {
+) -> Result<Completed, Unmade> {
     let library = library(api)?;
     let mut writing = library.write(begun.media, PART_BYTES, 0).await.map_err(unstored)?;
-    body.write(&mut writing, api.config.limits.stall, None).await?;
+    body.write(&mut writing, &api.config.limits, None).await?;
     let written = writing.end().await.map_err(unstored)?;
     if written.bytes == 0 {
-        return Err(Problem::bad_request("the file is empty"));
+        return Err(Problem::bad_request("the file is empty").into());
     }
-    if let Some(same) = known::same(&api.engine, user, written.sha256, api.wall()).await? {
+    if let Some(same) = known::same(&api.engine, user, written.sha256, api.wall()).await.map_err(Problem::from)? {
         return Ok(Completed::Same(same));
     }
     complete(api, user, begun, PART_BYTES, &written, &body.said).await

@@ -14,10 +14,10 @@ use kv::Engine;
 use media::{PART_BYTES, Turn, file_name};
 use schema::limits::MEDIA_RESUMABLE_MS;
 use schema::record::{MediaRecord, UploadRecord};
-use schema::{ErrorCode, MediaId};
+use schema::{ErrorCode, MediaId, UserId};
 
 use super::receive::{Body, enter};
-use super::{Said, UPLOAD_COSTS, clean_up, detached, library, new_id, no_such_media, remove_objects, unstored};
+use super::{Said, UPLOAD_COSTS, Unmade, clean_up, detached, library, new_id, no_such_media, remove_objects, unstored};
 use crate::counts::Bound;
 use crate::extract::{Caller, UrlPath};
 use crate::problem::Problem;
@@ -159,7 +159,7 @@ pub(crate) async fn upload_part<E: Engine, S: Shards>(
         let place = enter(&api, user, upload.length - from).await?;
         let offset = write(&api, media, &upload, body, &turn).await?;
         if offset == upload.length {
-            complete(&api, media, &upload).await?;
+            complete(&api, media, upload.owner).await?;
         }
         drop((place, turn));
         Ok(offset)
@@ -178,7 +178,8 @@ pub(crate) async fn delete_upload<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(media): UrlPath<MediaId>,
 ) -> Result<Response, Problem> {
-    library(&api)?;
+    // What another request is writing is stored first, and nothing of it afterwards.
+    let _turn = library(&api)?.take_turn(media).await;
     let now = api.wall();
     if !known::abandon(&api.engine, user, media, now).await? {
         return Err(no_such_media());
@@ -198,7 +199,7 @@ async fn write<E: Engine, S: Shards>(
 ) -> Result<u64, Problem> {
     let library = library(api)?;
     let mut writing = library.write(media, upload.part_bytes, upload.offset).await.map_err(unstored)?;
-    let came = body.write(&mut writing, api.config.limits.stall, Some(turn)).await;
+    let came = body.write(&mut writing, &api.config.limits, Some(turn)).await;
     let offset = writing.bytes();
     // What goes on elsewhere, at another node, is not written over.
     let now = known::upload(&api.engine, media).await?.ok_or_else(no_such_media)?;
@@ -214,12 +215,21 @@ async fn write<E: Engine, S: Shards>(
     Ok(offset)
 }
 
-/// Makes a media of an upload that is whole. What is not taken is removed, and the upload with it.
+/// Makes a media of an upload that is whole, or finds the one that another request has made of it. What is not taken is
+/// removed, and the upload with it. Whoever calls it has the upload's turn.
 pub(super) async fn complete<E: Engine, S: Shards>(
     api: &Api<E, S>,
     media: MediaId,
-    upload: &UploadRecord,
+    owner: UserId,
 ) -> Result<MediaRecord, Problem> {
+    let upload = match known::get_either(&api.engine, owner, media).await? {
+        (Some(whole), _) => return Ok(whole),
+        (None, Some(UploadRecord { became: Some(became), .. })) => {
+            return known::get(&api.engine, became).await?.ok_or_else(no_such_media);
+        }
+        (None, Some(upload)) => upload,
+        (None, None) => return Err(no_such_media()),
+    };
     let begun = Begun { media, due: upload.expires_ms };
     let written = library(api)?.hash(media, upload.part_bytes, upload.length).await.map_err(unstored)?;
     let said = Said { name: upload.name.clone(), content_type: None, poster: upload.poster };
@@ -231,11 +241,12 @@ pub(super) async fn complete<E: Engine, S: Shards>(
             Ok(record)
         }
         Ok(Completed::Over) => Err(no_such_media()),
-        Err(problem) => {
-            // What may pass by itself is tried again by whoever asks for the media.
-            if !problem.is_temporary() {
-                let now = api.wall();
-                known::abandon(&api.engine, upload.owner, media, now).await?;
+        // What may pass by itself is tried again by whoever asks for the media; of what was not refused it is not known
+        // whether it came to be.
+        Err(Unmade { problem, is_refused }) => {
+            let now = api.wall();
+            let is_over = is_refused && !problem.is_temporary();
+            if is_over && known::abandon(&api.engine, upload.owner, media, now).await? {
                 clean_up(api, Begun { media, due: now }).await;
             }
             Err(problem)

@@ -34,7 +34,7 @@ use crate::keys;
 use kv::transaction::Transaction;
 
 pub use carried::carried;
-pub use sweep::{Due, Looked, due, forget, look, release_some};
+pub use sweep::{Due, Looked, due, forget, look, put_off, release_some};
 pub use uploads::{Begun, abandon, advance, begin, begin_resumable, upload};
 pub use whole::{Completed, complete, get, get_either, same};
 

@@ -30,9 +30,14 @@ pub struct Due {
 pub enum Looked {
     /// It stays, and there is nothing more to do.
     Stays,
-    /// It is known no more: remove its objects, then [`forget`] that it was due.
-    Goes,
+    /// It is known no more: remove its objects, then [`forget`] that it is due, which it is again later.
+    Goes(Due),
 }
+
+/// How much later a media is looked at again whose objects were not removed at once.
+const AGAIN_MS: u64 = 600_000;
+/// How much later one is whose rows cannot be read.
+const UNREADABLE_AGAIN_MS: u64 = 3_600_000;
 
 /// Media that are due at `wall`, the earliest first, at most so many. By the clock that upkeep believes: one that has leapt
 /// removes nothing.
@@ -56,33 +61,37 @@ pub async fn due<E: Engine>(engine: &E, wall: UnixMs, limit: u32) -> Result<Vec<
 /// The store's, and damage. Looking again is safe.
 pub async fn look<E: Engine>(engine: &E, due: Due, wall: UnixMs) -> Result<Looked, LayerError> {
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
+    let again = Due { at: wall.plus_ms(AGAIN_MS), media: due.media };
     commit!(engine, Begin::Fresh, |tx, _| {
         let (media, keys) = (due.media, [keys::media(due.media), keys::upload(due.media)]);
+        // Whoever completes this upload reads the row that goes here: of the two one fails.
+        tx.clear(&keys::media_due(due.at, media));
         let rows = tx.get_all(&keys).await?;
         let whole = unreadable::refuse_some(&keys[0], rows[0].as_ref(), MediaRecord::decode)?;
         let upload = unreadable::refuse_some(&keys[1], rows[1].as_ref(), UploadRecord::decode)?;
         if let Some(record) = whole {
             let uses = tx.get_range(&keys::media_uses(media).rows(USES_READ)).await?;
             if !uses.rows.is_empty() || record.reserved_ms > wall {
-                tx.clear(&keys::media_due(due.at, media));
                 return Ok(Looked::Stays);
             }
             remove(&mut tx, &record, wall).await?;
-            return Ok(Looked::Goes);
+            look_at(&mut tx, media, again.at);
+            return Ok(Looked::Goes(again));
         }
         match upload {
             Some(upload) if upload.expires_ms > wall => {
-                // Of an earlier upload under this id, which there cannot be; it is looked at again in time.
-                if due.at < upload.expires_ms {
-                    tx.clear(&keys::media_due(due.at, media));
-                }
+                look_at(&mut tx, media, upload.expires_ms);
                 Ok(Looked::Stays)
             }
             Some(upload) => {
                 uploads::end(&mut tx, media, upload.owner);
-                Ok(Looked::Goes)
+                look_at(&mut tx, media, again.at);
+                Ok(Looked::Goes(again))
             }
-            None => Ok(Looked::Goes),
+            None => {
+                look_at(&mut tx, media, again.at);
+                Ok(Looked::Goes(again))
+            }
         }
     })
 }
@@ -101,6 +110,18 @@ async fn remove<T: Transaction>(tx: &mut T, record: &MediaRecord, wall: UnixMs) 
         look_at(tx, poster, wall);
     }
     Ok(())
+}
+
+/// Puts off a media whose rows cannot be read, so that those behind it are looked at.
+///
+/// # Errors
+/// The store's.
+pub async fn put_off<E: Engine>(engine: &E, due: Due, wall: UnixMs) -> Result<(), LayerError> {
+    commit!(engine, Begin::Fresh, |tx, _| {
+        tx.clear(&keys::media_due(due.at, due.media));
+        look_at(&mut tx, due.media, wall.plus_ms(UNREADABLE_AGAIN_MS));
+        Ok(())
+    })
 }
 
 /// Forgets that a media was due whose objects are gone.
