@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use chat::notices::{Job, Notice, Saying};
+use schema::media::{Attachment, MediaKind};
 use schema::record::ContactRecord;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -24,7 +25,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_3b0a_94c7_4f0e_8a55_2f6d_0c5e_71b
 /// The message of a job about a channel.
 #[must_use]
 pub fn of_channel(job: &Job, saying: &Saying) -> Message {
-    let Saying { contact, channel, seq, is_direct, title, from, text, unread, unread_total, .. } = saying;
+    let Saying { contact, channel, seq, is_direct, title, from, text, media, unread, unread_total, .. } = saying;
     let from = short(from, NAME_CHARS_MAX);
     let place = if *is_direct { from.clone() } else { short(title, NAME_CHARS_MAX) };
     let title = match (*unread, *is_direct) {
@@ -33,7 +34,14 @@ pub fn of_channel(job: &Job, saying: &Saying) -> Message {
         (several, false) => format!("{several} new in {place}"),
     };
     let text = short(text, TEXT_CHARS_MAX);
-    let body = if *is_direct { text } else { format!("{from}: {text}") };
+    let body = match (text.is_empty(), carried(media), *is_direct) {
+        (false, Some(carried), true) => format!("{text} ({carried})"),
+        (false, Some(carried), false) => format!("{from}: {text} ({carried})"),
+        (true, Some(carried), true) => format!("sent {carried}"),
+        (true, Some(carried), false) => format!("{from} sent {carried}"),
+        (_, None, true) => text,
+        (_, None, false) => format!("{from}: {text}"),
+    };
     let data = [("channel_id", channel.to_string()), ("seq", seq.0.to_string()), ("user_id", job.user.to_string())];
     Message {
         notice: job.notice,
@@ -51,6 +59,23 @@ pub fn of_channel(job: &Job, saying: &Saying) -> Message {
         unsubscribe: None,
         callback: None,
     }
+}
+
+/// What a message carries, in words: `a picture`, `3 pictures`, the name of a file.
+fn carried(media: &[Attachment]) -> Option<String> {
+    let first = media.first()?;
+    let (one, several) = match first.kind {
+        MediaKind::Image => ("a picture", "pictures"),
+        MediaKind::Video => ("a video", "videos"),
+        MediaKind::Audio => ("a recording", "recordings"),
+        MediaKind::File => ("a file", "files"),
+    };
+    Some(match media {
+        [only] if only.kind == MediaKind::File && !only.name.is_empty() => short(&only.name, NAME_CHARS_MAX),
+        [_] => one.to_owned(),
+        all if all.iter().all(|other| other.kind == first.kind) => format!("{} {several}", all.len()),
+        all => format!("{} files", all.len()),
+    })
 }
 
 /// The message of a job of an application's notice, in its own words or in those that its template gave.
@@ -122,7 +147,7 @@ mod tests {
     use std::sync::Arc;
 
     use schema::record::{ContactRecord, JobRecord, NoticeRecord};
-    use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
+    use schema::{ChannelId, MediaId, Medium, NoticeId, Seq, UnixMs, UserId};
 
     use super::*;
 
@@ -158,6 +183,7 @@ mod tests {
             title: title.into(),
             from: from.into(),
             text: text.into(),
+            media: Vec::new(),
             unread,
             unread_total: Some(12),
         }
@@ -178,6 +204,39 @@ mod tests {
         let (long, cut) = ("ㅎ".repeat(301), "ㅎ".repeat(300) + "…");
         check("", "Ada", &long, 1, ("Ada", &cut));
         check("", "Ada", &long[..900], 1, ("Ada", &long[..900]));
+    }
+
+    #[test]
+    fn what_a_message_carries_is_told_in_words() {
+        let attachment = |&(kind, name): &(MediaKind, &str)| Attachment {
+            media_id: MediaId(1),
+            kind,
+            content_type: "".into(),
+            name: name.into(),
+            bytes: 1,
+            width: 0,
+            height: 0,
+            blurhash: "".into(),
+            poster: None,
+        };
+        let check = |title: &str, text: &str, media: &[(MediaKind, &str)], expected: &str| {
+            let media = media.iter().map(attachment).collect();
+            let saying = Saying { media, ..saying(title, "Ada", text, 1) };
+            assert_eq!(of_channel(&job(), &saying).body, expected);
+        };
+        use MediaKind::{Audio, File, Image, Video};
+        check("", "", &[(Image, "cat.jpg")], "sent a picture");
+        check("Team", "", &[(Image, "cat.jpg")], "Ada sent a picture");
+        check("", "", &[(Image, ""), (Image, ""), (Image, "")], "sent 3 pictures");
+        check("", "", &[(Video, "a.mp4")], "sent a video");
+        check("", "", &[(Audio, "a.ogg"), (Audio, "b.ogg")], "sent 2 recordings");
+        check("", "", &[(File, "report.pdf")], "sent report.pdf");
+        check("", "", &[(File, "")], "sent a file");
+        check("", "", &[(File, "two\nlines.pdf")], "sent two lines.pdf");
+        check("", "", &[(File, "report.pdf"), (Image, "cat.jpg")], "sent 2 files");
+        check("", "look", &[(Image, "cat.jpg")], "look (a picture)");
+        check("Team", "look", &[(File, "report.pdf")], "Ada: look (report.pdf)");
+        check("Team", "look", &[], "Ada: look");
     }
 
     #[test]

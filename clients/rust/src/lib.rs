@@ -60,8 +60,9 @@ pub use error::{Code, Ended, Error, Refusal, StoreError};
 pub use events::{Connection, Event, Events};
 pub use http::Method;
 pub use message::{
-    ChannelId, ChannelKind, HistoryPage, MemberChange, Message, Opened, OperationId, PresenceEntry, PresenceState,
-    ReadMark, Role, Search, SearchHit, SearchPage, Seq, SnapshotChannel, Tally, UserId, Window,
+    Attachment, ChannelId, ChannelKind, HistoryPage, MediaId, MediaKind, MemberChange, Message, Opened, OperationId,
+    PresenceEntry, PresenceState, ReadMark, Role, Search, SearchHit, SearchPage, Seq, SnapshotChannel, Tally, UserId,
+    Window,
 };
 pub use outbox::{Draft, Entry, Marked, Operation, Outcome, Outgoing, Progress, Reacted, Revised, Sent};
 pub use store::{DirectoryStore, Held, MemoryStore, Store};

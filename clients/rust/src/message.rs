@@ -47,6 +47,8 @@ macro_rules! ids {
 ids! {
     /// A channel: direct, group or large.
     ChannelId
+    /// A picture, a video or another file.
+    MediaId
     /// An account.
     UserId
 }
@@ -97,10 +99,10 @@ pub struct Message {
     pub sent_ms: u64,
     /// The sender's name for it.
     pub client_msg_id: OperationId,
-    /// `text`; later servers may have others.
+    /// `media` if it has any, else `text`; later servers may have others.
     #[serde(default = "text")]
     pub kind: String,
-    /// Empty once it is deleted.
+    /// Empty once it is deleted, and where its media say all.
     pub body: String,
     /// The message of the same channel that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +119,38 @@ pub struct Message {
     /// Each emoji with its count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Tally>,
+    /// What it carries: pictures, videos and other files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Attachment>,
+}
+
+/// One picture, video or other file of a message: what can be shown before a byte of it is loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// Its name, by which `POST /v1/media/urls` gives the URLs of it.
+    pub media_id: MediaId,
+    /// What it is, by its first bytes.
+    pub kind: MediaKind,
+    /// Its media type: `image/jpeg`.
+    pub content_type: String,
+    /// Its file's name; empty if its sender gave none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Pixels from left to right; 0 where it is no picture.
+    #[serde(default)]
+    pub width: u32,
+    /// Pixels from top to bottom, likewise.
+    #[serde(default)]
+    pub height: u32,
+    /// A BlurHash to draw before it is loaded; empty where it is no picture.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub blurhash: String,
+    /// The picture that stands for a video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poster: Option<MediaId>,
 }
 
 fn text() -> String {
@@ -152,6 +186,17 @@ macro_rules! names {
 }
 
 names! {
+    /// The kind of a media.
+    MediaKind {
+        /// A picture, with thumbnails.
+        Image
+        /// A video.
+        Video
+        /// Sound.
+        Audio
+        /// Anything else.
+        File
+    }
     /// The kind of a channel.
     ChannelKind {
         /// Of two users.
@@ -346,7 +391,20 @@ mod tests {
         assert_eq!((message.channel_id, message.seq, message.from), (ChannelId(u64::MAX), Seq(3), UserId(7)));
         assert_eq!(serde_json::to_value(message.channel_id).expect("JSON"), "18446744073709551615");
         assert!(serde_json::from_str::<ChannelId>("5").is_err(), "a number would lose its digits elsewhere");
+        assert_eq!((&*message.kind, message.media.len()), ("text", 0));
         assert_eq!(serde_json::from_str::<Role>("\"emperor\"").expect("a role"), Role::Unknown);
+    }
+
+    #[test]
+    fn what_a_message_carries_is_read_whatever_a_later_server_says_of_it() {
+        let message = r#"{"channel_id":"5","seq":3,"from":"7","sent_ms":1,"body":"","kind":"media",
+            "client_msg_id":"01900000-0000-7000-8000-000000000001","media":[
+            {"media_id":"8","kind":"video","content_type":"video/mp4","name":"a.mp4","bytes":9,"poster":"4"},
+            {"media_id":"9","kind":"hologram","content_type":"model/x","bytes":1,"depth":3}]}"#;
+        let message: Message = serde_json::from_str(message).expect("a message");
+        let [video, later] = message.media.as_slice() else { panic!("{message:?}") };
+        assert_eq!((video.media_id, video.kind, video.poster), (MediaId(8), MediaKind::Video, Some(MediaId(4))));
+        assert_eq!((&*video.name, video.width, later.kind), ("a.mp4", 0, MediaKind::Unknown));
     }
 
     #[test]

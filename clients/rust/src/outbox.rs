@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Refusal;
-use crate::message::{ChannelId, OperationId, Seq, UserId};
+use crate::message::{ChannelId, MediaId, OperationId, Seq, UserId};
 
 /// Age up to which an operation is still asked for: for so long a server knows what it has done (PROTOCOL rule 1).
 pub(crate) const AGE_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
@@ -67,6 +67,19 @@ pub struct Draft {
     /// Members whom it names, 50 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
+    /// `media` where it has any: a server that knows of none refuses it rather than send it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<MessageKind>,
+    /// Own media that are whole (`POST /v1/media`), 10 at most, each once. Set by [`Draft::carrying`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    media: Vec<MediaId>,
+}
+
+/// A kind that a message says it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MessageKind {
+    Media,
 }
 
 impl From<&str> for Draft {
@@ -92,6 +105,14 @@ impl Draft {
     #[must_use]
     pub fn mentioning(self, users: impl IntoIterator<Item = UserId>) -> Self {
         Self { mentions: users.into_iter().collect(), ..self }
+    }
+
+    /// The same with own media that are whole: its text may be empty then.
+    #[must_use]
+    pub fn carrying(self, media: impl IntoIterator<Item = MediaId>) -> Self {
+        let media: Vec<_> = media.into_iter().collect();
+        let kind = (!media.is_empty()).then_some(MessageKind::Media);
+        Self { kind, media, ..self }
     }
 }
 
@@ -521,6 +542,10 @@ mod tests {
         check(
             Operation::Send(Draft::from("b").in_reply_to(Seq(2)).mentioning([UserId(9)])),
             serde_json::json!({"send": {"channel_id": channel_id, "client_msg_id": id, "body": "b", "reply_to": 2, "mentions": ["9"]}}),
+        );
+        check(
+            Operation::Send(Draft::from("").carrying([MediaId(7), MediaId(8)])),
+            serde_json::json!({"send": {"channel_id": channel_id, "client_msg_id": id, "body": "", "kind": "media", "media": ["7", "8"]}}),
         );
         check(
             Operation::Edit { seq: Seq(1), base_revision: 0, body: "b".into() },

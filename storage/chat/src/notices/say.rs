@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schema::media::Attachment;
 use schema::op::ChannelKind;
 use schema::record::{
     ChannelRecord, ContactRecord, DeliveryRecord, DeliveryState, HeadRecord, MemberRecord, MessageRecord, NoticeRecord,
@@ -41,8 +42,10 @@ pub struct Saying {
     pub title: String,
     /// The name of who sent the message.
     pub from: String,
-    /// Its text.
+    /// Its text; empty where its media say all.
     pub text: Arc<str>,
+    /// What it carries.
+    pub media: Vec<Attachment>,
     /// Messages of the channel that are unread.
     pub unread: u64,
     /// Messages that are unread in all of the account's channels; nothing of an account with more than
@@ -289,6 +292,7 @@ async fn say_readable<T: Transaction>(
         title: record.title,
         from: from.map(|user| user.display_name).unwrap_or_default(),
         text,
+        media: message.media,
         unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
         unread_total: account.unread_total,
     })))
