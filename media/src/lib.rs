@@ -25,5 +25,5 @@ pub use library::{Counts, FinishError, Finished, Library, Limits, Place, Writing
 pub use objects::{Objects, PART_BYTES, S3, StoreError, Variant};
 pub use pictures::{Picture, PictureError, PictureLimits, Thumbnail, thumbnail_bits};
 pub use sniff::{Sniffed, contradiction, file_name, is_inline, sniff};
-pub use worker::PICTURES_THREAD;
 pub use turns::Turn;
+pub use worker::PICTURES_THREAD;

@@ -14,7 +14,9 @@ use schema::limits::{MEDIA_OF_MESSAGE_MAX, MENTIONS_MAX, POST_CHARS_MAX};
 use schema::media::Attachment;
 use schema::message::{MessageKind, no_mentions};
 use schema::op::{EditOp, ReactOp, SendOp};
-use schema::{Audience, ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, MediaId, OpReply, Refusal, Seq, UnixMs, UserId};
+use schema::{
+    Audience, ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, MediaId, OpReply, Refusal, Seq, UnixMs, UserId,
+};
 use serde::{Deserialize, Serialize};
 use timeline::{LIKE, Shown};
 use utoipa::ToSchema;
