@@ -201,6 +201,10 @@ mod tests {
         metrics.show_before(std::sync::Arc::default());
         let objects = ::media::Objects::directory(directory.path().join("media"), 0).expect("a directory");
         metrics.show_media(::media::Library::start(objects, ::media::Limits::default()).expect("a thread"));
+        let feeds = std::sync::Arc::default();
+        let limits = ::timeline::Limits::default();
+        let _shows_its_caches = ::timeline::Reader::new(store.clone(), limits, 1 << 20, std::sync::Arc::clone(&feeds));
+        metrics.show_timeline(feeds);
         metrics.show_issuers(api::Tokens::own(api::TokenKey::new(&[0; 32])));
         let of_a_cluster = render(foundationdb::families(&FoundationDbStats::default()));
         let text = api::Counts::default().within(&(metrics.render() + &of_a_cluster));

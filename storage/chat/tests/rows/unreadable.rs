@@ -80,7 +80,7 @@ fn world() -> World<MemoryEngine> {
 /// 1 posts what has come to 3, who follows it, and what is on its way. 3 is owed posts of 2, and looks into those of others.
 async fn feed(world: &mut World<MemoryEngine>) -> Result<(), LayerError> {
     let (engine, limits) = (world.engine.clone(), Limits::default());
-    world.run("A.1 starts feed; A.1 posts v for public; A.1 sends w re 1; B.2 starts feed; B.2 posts u for friends");
+    world.run("A.1 starts feed; A.1 posts v for public; A.1 posts w for friends re 1; B.2 starts feed; B.2 posts u for friends");
     accounts::set_public(&engine, ME, true).await?;
     accounts::set_public(&engine, UserId(2), true).await?;
     people::follow(&engine, UserId(3), ME, WALL).await?;
