@@ -184,8 +184,11 @@ export class Outbox {
         file.media_id = file.attachment.media_id;
         await this.keep(entry);
       }
-      entry.fields.media = (entry.files ?? []).map(({ attachment }) => attachment?.media_id);
-      await this.keep(entry);
+      const media = (entry.files ?? []).map(({ attachment }) => attachment?.media_id);
+      await this.store.put(entry.key, kept({ ...entry, fields: { ...entry.fields, media } })).catch(this.bad);
+      if (entry.isDone) return;
+      // From here on it may be sent, and its answer come at once: nothing may be stored or told of it behind that.
+      entry.fields.media = media;
       this.tell(outcome(entry, "pending"));
     } catch (error) {
       // Given up, or to be taken up by the next run.

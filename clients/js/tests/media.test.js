@@ -327,6 +327,22 @@ test("an upload under way is taken over by the message that it is for", async (t
   assert.equal(socket.sends[0].media.length, 2);
 });
 
+test("files that are at the server already: the message is sent once what it is made of is stored, and is over then", async (t) => {
+  const [fake, socket] = [await startFake(t), await startSocket(t)];
+  const store = new MemoryStore();
+  const put = store.put.bind(store);
+  store.put = async (key, value) => { await sleep(value.fields?.media ? 100 : 0); return put(key, value); };
+  const made = clientOf(t, fake, socket, store);
+  await made.start();
+  const upload = made.api.media.upload(file(10));
+  await upload.done;
+  await until(() => made.state.state === "live", "live");
+  await made.send("7", "", { media: [upload] }).done;
+  await sleep(200);
+  assert.deepEqual([made.outgoing().length, made.told.at(-1)], [0, "sent 1"]);
+  await isEmpty(store);
+});
+
 test("feed_head is told, and what is none is not", async (t) => {
   const [fake, socket] = [await startFake(t), await startSocket(t)];
   const made = clientOf(t, fake, socket);
