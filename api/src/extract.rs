@@ -227,6 +227,10 @@ async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
     if !typed {
         return Err(Problem::bad_request("send the body as `Content-Type: application/json`"));
     }
+    // A struct would be taken from a list of its fields as well, which no document says.
+    if held.bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::bad_request("body: expected an object, and no list"));
+    }
     serde_json::from_slice(&held.bytes).map(Some).map_err(|error| Problem::bad_request(format!("body: {error}")))
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Whether applications have webhooks; by default they have in one of three seeds.
     #[arg(long, value_name = "BOOL")]
     hooks: Option<bool>,
-    /// Whether users post and read their feeds; by default they do in one of four seeds.
+    /// Whether users post and read their feeds; by default they do in two of five seeds.
     #[arg(long, value_name = "BOOL")]
     posts: Option<bool>,
     /// Plants a bug, which the checkers should catch.

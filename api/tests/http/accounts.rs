@@ -336,6 +336,8 @@ fn a_profile_is_changed_by_its_owner() {
     world.check(r#"bora PATCH /v1/me {} => 200 {"display_name":"보라"}"#);
     world.check(r#"bora GET /v1/users/$bora => 200 {"display_name":"보라"}"#);
     world.check(r#"bora PATCH /v1/me {"display_name":""} => 400 {"code":107}"#);
+    world
+        .check(r#"bora PATCH /v1/me [null,null] => 400 {"code":107,"detail":"body: expected an object, and no list"}"#);
     world.check(r#"bora PATCH /v1/me {"display_name":"a\nb"} => 400 {"code":107}"#);
     world.check(r#"bora PATCH /v1/me {"display_name":7} => 400 {"code":107}"#);
     world.check(r#"bora GET /v1/users/7 => 404 {"code":102}"#);

@@ -61,7 +61,7 @@ fn the_document_of_the_websocket_is_one_of_asyncapi() {
     let script = script.expect("ROOKERY_ASYNCAPI is a directory that can be written");
     fs::write(&script, include_str!("asyncapi.js")).expect("it is written");
     let told = check("/asyncapi.json", Command::new("node").arg(script.path()));
-    assert_eq!(told, "3.0.0: 28 operations, 44 messages\n");
+    assert_eq!(told, "3.0.0: 29 operations, 45 messages\n");
 }
 
 #[test]

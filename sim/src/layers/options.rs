@@ -18,7 +18,7 @@ pub struct Options {
     pub notices: Option<bool>,
     /// Whether applications have webhooks. By default they have in one of three seeds, and where a bug of webhooks is planted.
     pub hooks: Option<bool>,
-    /// Whether users post and read their feeds. By default they do in one of four seeds, and where a bug of feeds is planted.
+    /// Whether users post and read their feeds. By default they do in two of five seeds, and where a bug of feeds is planted.
     pub posts: Option<bool>,
     /// A bug to be caught.
     pub broken: Option<Broken>,
@@ -55,7 +55,7 @@ impl Options {
     /// Whether users post and read their feeds.
     #[must_use]
     pub fn has_posts(&self) -> bool {
-        self.posts.unwrap_or_else(|| self.broken.map_or(self.seed % 4 == 1, Broken::is_of_posts))
+        self.posts.unwrap_or_else(|| self.broken.map_or(self.seed % 5 < 2, Broken::is_of_posts))
     }
 
     /// The command that repeats this run.

@@ -65,8 +65,11 @@ pub(crate) async fn begin_upload<E: Engine, S: Shards>(
     let limit = library(&api)?.limits().resumable_bytes_max;
     check_version(&headers)?;
     let length = number(&headers, &UPLOAD_LENGTH)?;
-    if length == 0 || length > limit {
-        let text = format!("a file has 1 to {limit} bytes here");
+    if length == 0 {
+        return Err(Problem::bad_request("upload-length: a file has one byte at least"));
+    }
+    if length > limit {
+        let text = format!("a file has {limit} bytes here at most");
         return Err(Problem::new(ErrorCode::BodyTooLong, text).because(Bound::Body));
     }
     let Said { name, poster, .. } = said(&headers)?;

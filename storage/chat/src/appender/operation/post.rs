@@ -156,13 +156,13 @@ pub(super) fn to_tell(draft: &mut Draft<'_>, author: UserId, kind: Kind, op: &Se
     Ok(name.map(|by| Told { by, users }))
 }
 
-/// The name of who does something, for others to be told; none of an application. As it was lately: nothing depends on it.
+/// The name of who does something, for others to be told; none of an application.
 pub(super) fn name_to_tell(draft: &mut Draft<'_>, by: UserId) -> Step<Option<String>> {
     if by.is_system() {
         return Ok(None);
     }
     let key = keys::user(by);
-    let row = draft.get_loose(key.clone())?;
+    let row = draft.get(key.clone())?;
     let account = row.and_then(|row| unreadable::skip(&key, UserRecord::decode(&row)));
     Ok(account.map(|account| account.display_name))
 }
