@@ -17,12 +17,14 @@ use support::{Node, rookery, said};
 /// Requests of each operation that are made up, beside those at the borders of its schema.
 const EXAMPLES: &str = "20";
 
-/// Operations that may refuse whatever is tried: no hook may call what is made up, and members change settings of their own alone.
-const SHUT_OUT: [&str; 4] = [
+/// Operations that may refuse whatever is tried: no hook may call what is made up, members change settings of their own
+/// alone, and nobody makes up a signature.
+const SHUT_OUT: [&str; 5] = [
     "POST /v1/hooks",
     "POST /v1/hooks/{hook_id}/replay",
     "POST /v1/hooks/{hook_id}/resume",
     "PATCH /v1/channels/{channel_id}/members/{user_id}",
+    "GET /v1/media/{media_id}/{variant}",
 ];
 
 /// The value of a variable that names a program; without it, what is not checked.
