@@ -65,13 +65,13 @@ pub struct Limits {
     pub header: Duration,
     /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
     pub body: Duration,
-    /// How often media are looked for that nothing holds.
+    /// Pause between two sweeps of media that nothing holds.
     pub sweep: Duration,
-    /// How long nothing may come of an upload.
+    /// Longest silence of an upload.
     pub stall: Duration,
-    /// How long an upload may take in one request: 25 MiB at 0.7 Mbit/s.
+    /// Longest time of one upload request: 25 MiB at 0.7 Mbit/s.
     pub upload: Duration,
-    /// How long a request may take, its body included, unless it is an upload. Commits take milliseconds; an unknown outcome is retried for up
+    /// Longest time of a request, its body included, unless it is an upload. Commits take milliseconds; an unknown outcome is retried for up
     /// to 5 s ([`kv::limits::TRANSACTION_LIFE_MS`]) a time.
     pub request: Duration,
     /// Age at which a connection is asked to end with its current response, so that none is kept by not reading.

@@ -12,18 +12,18 @@ use utoipa::ToSchema;
 
 use crate::token::TokenKey;
 
-/// How media are served.
+/// Serving of media.
 #[derive(Debug, Clone)]
 pub struct LibraryConfig {
-    /// Where their bytes are, and what is done to them.
+    /// The library that stores and works on their bytes.
     pub library: Library,
-    /// What is put before the paths of their URLs: that of a cache in front of this server. Empty for paths alone.
+    /// Prefix of their URLs' paths: the origin of a cache in front of this server. Empty for paths alone.
     pub base_url: String,
-    /// How long a URL is good for at least, in seconds.
+    /// Shortest life of a URL, in seconds.
     pub url_ttl_s: u64,
 }
 
-/// What is wrong with a media's URL.
+/// Fault of a media's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadUrl {
     /// It was not made here, or altered.
@@ -52,7 +52,7 @@ pub(crate) struct Urls {
     poster: Option<String>,
 }
 
-/// What URLs are signed and known by.
+/// Signer of URLs.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: TokenKey,
@@ -65,12 +65,12 @@ impl Signer {
         Self { key: key.derive("URLs of media"), base_url: base_url.trim_end_matches('/').to_owned(), ttl_s }
     }
 
-    /// What is put before the paths of URLs.
+    /// Prefix of URLs' paths.
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// When a URL expires that is made now.
+    /// Expiry of a URL that is made now.
     pub(crate) fn expires(&self, now: UnixMs) -> UnixMs {
         let step_s = (self.ttl_s / 4).max(1);
         UnixMs((now.0 / 1000 / step_s + 1) * step_s * 1000 + self.ttl_s * 1000)

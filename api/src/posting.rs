@@ -18,18 +18,18 @@ const DAY: Rate = Rate { burst: POSTS_PER_DAY, refill: 86_400_000 / POSTS_PER_DA
 /// node would have to take 1,100 posts a second of different users.
 const USERS_MAX: usize = 1_000_000;
 
-/// When each bucket is full again.
+/// The times at which both buckets are full again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spent {
     minute_full_at: u64,
     day_full_at: u64,
 }
 
-/// What users have posted lately.
+/// Recent posts of users, counted.
 #[derive(Debug, Default)]
 pub(crate) struct Posting(Mutex<BTreeMap<UserId, Spent>>);
 
-/// Why nothing may be posted now.
+/// Refusal of a post for now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The user has posted too much: after so many milliseconds it may again.

@@ -23,7 +23,7 @@ use crate::worker::Worker;
 /// Pictures that are in memory at once: the one that is worked on, and the next.
 const PICTURES_AT_ONCE: usize = 2;
 
-/// How much of what.
+/// Bounds of uploads and files.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of a file that comes in one request, and of any picture.
@@ -50,7 +50,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a whole file is not taken.
+/// Refusal of a whole file.
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {
     /// It is not what its sender says.
@@ -67,7 +67,7 @@ pub enum FinishError {
     Store(#[from] StoreError),
 }
 
-/// What a whole file is, once all of it is in the object store.
+/// A whole file, once all of it is in the object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// What it is.

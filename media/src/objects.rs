@@ -29,7 +29,7 @@ use schema::MediaId;
 pub const PART_BYTES: u64 = 2 << 20;
 /// Bytes that are read of a file at a time: what a connection buffers of an answer.
 const READ_BYTES: u64 = 64 * 1024;
-/// How long a request to S3 may take, and how long it is tried again.
+/// Longest time of a request to S3, and of its retries.
 const REMOTE_TIME: Duration = Duration::from_secs(20);
 
 /// One form of a media.
@@ -81,7 +81,7 @@ impl Variant {
     }
 }
 
-/// What the object store did not do.
+/// Failure of the object store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room: the disk is full, or below what is kept free.
@@ -135,7 +135,7 @@ pub struct S3 {
     pub region: String,
     /// `https://HOST[:PORT]`, where it is not Amazon's.
     pub endpoint: Option<String>,
-    /// What objects' names begin with; may be empty.
+    /// Prefix of objects' names; may be empty.
     pub prefix: String,
     /// The key's id; with neither, what the environment or the machine's role gives.
     pub access_key_id: Option<String>,

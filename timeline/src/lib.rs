@@ -28,7 +28,7 @@ pub use worker::{Parts, Running, start};
 /// Rows that a node's fan-out writes in a second at most, unless the operator says otherwise.
 ///
 /// As many as an embedded store on two cores writes while it does nothing else, so that a post to 5,000 friends is in the
-/// last feed after some 0.2 s, rests included: docs/measurements.md, "News feed".
+/// last feed after some 0.2 s, rests included: docs/measurements.md, "News feeds".
 pub const ROWS_PER_S: u32 = 50_000;
 /// Bytes of all five caches of a node together, unless the operator says otherwise.
 ///

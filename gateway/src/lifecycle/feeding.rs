@@ -15,7 +15,7 @@ use crate::runtime::{self, Commander, NodeShards};
 
 use super::state::NodeState;
 
-/// What feeds are read by, and where both count.
+/// The reader of feeds, and the counts that it shares with the fan-out.
 pub(super) struct Feeds<S> {
     pub(super) reader: Arc<Reader<S>>,
     counts: Arc<Counts>,

@@ -54,9 +54,9 @@ const UPLOAD_COSTS: u32 = 5;
 pub(crate) struct Media {
     #[serde(flatten)]
     attachment: Attachment,
-    /// Where it is fetched from, without a token, until these URLs expire.
+    /// Addresses that need no token until they expire.
     urls: Urls,
-    /// When they expire, in Unix milliseconds.
+    /// Their expiry, in Unix milliseconds.
     expires_ms: UnixMs,
 }
 
@@ -68,7 +68,7 @@ impl Media {
     }
 }
 
-/// What is said of a file that comes as a raw body.
+/// Query of an upload as a raw body.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
@@ -159,7 +159,7 @@ async fn detached<T: Send + 'static>(
     })
 }
 
-/// What is said of a file by its sender.
+/// The sender's words for a file.
 #[derive(Debug, Clone, Default)]
 struct Said {
     name: String,
@@ -167,7 +167,7 @@ struct Said {
     poster: Option<MediaId>,
 }
 
-/// Why a file did not become a media.
+/// Failure of a file to become a media.
 struct Unmade {
     problem: Problem,
     /// Whether it certainly did not: else its row may be there all the same.

@@ -30,11 +30,11 @@ use crate::state::Api;
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What makes a URL good.
+/// Expiry and signature of a URL.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Signed {
-    /// When it expires, in Unix seconds.
+    /// Its expiry, in Unix seconds.
     #[serde(default)]
     expires: u64,
     /// The server's signature over all of it.

@@ -33,7 +33,7 @@ pub(crate) struct UrlsOfMedia {
     /// By media.
     #[schema(value_type = BTreeMap<String, Urls>)]
     media: BTreeMap<String, Urls>,
-    /// When they expire, in Unix milliseconds.
+    /// Their expiry, in Unix milliseconds.
     expires_ms: UnixMs,
 }
 
